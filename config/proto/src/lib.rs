@@ -1,0 +1,1 @@
+//! Envoy's v3 API as generated protobuf types, with the descriptor.

@@ -1,0 +1,1 @@
+//! Configuration: validated types, the lowering into them, files, publishing.

@@ -1,0 +1,1 @@
+//! The contract between Palanquin and an HTTP filter.

@@ -1,0 +1,1 @@
+//! Palanquin's built-in HTTP filters.

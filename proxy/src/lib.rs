@@ -1,0 +1,1 @@
+//! Palanquin, an L7 service-mesh proxy.

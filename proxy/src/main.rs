@@ -1,0 +1,3 @@
+//! The `palanquin` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tests of the whole proxy and the harness they use.

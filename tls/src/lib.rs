@@ -1,0 +1,1 @@
+//! TLS transports, identities and certificate verification.

@@ -1,0 +1,1 @@
+//! An xDS client: protocol only, it knows bytes, names and versions.
