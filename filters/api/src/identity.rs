@@ -1,0 +1,64 @@
+//! Who the peer of a TLS connection proved to be.
+
+use std::sync::Arc;
+
+/// What a TLS handshake established. Shared by all streams of a connection.
+#[derive(Debug, Clone, Default)]
+pub struct TlsInfo {
+    /// The negotiated version as Envoy names it: `TLSv1.3`, `TLSv1.2`, `TLCPv1.1`.
+    pub version: &'static str,
+    /// The cipher suite as OpenSSL names it: `TLS_AES_128_GCM_SHA256`, `ECDHE-ECDSA-AES128-GCM-SHA256`.
+    pub cipher: &'static str,
+    /// The server name the client asked for.
+    pub sni: Option<Arc<str>>,
+    /// The protocol agreed by ALPN.
+    pub alpn: Option<Arc<[u8]>>,
+    /// The peer's certificate, when it presented one.
+    pub peer: Option<Arc<PeerIdentity>>,
+    /// Our own certificate's URI and DNS names, for XFCC `By`.
+    pub local: Option<Arc<PeerIdentity>>,
+    /// Whether the session was resumed.
+    pub resumed: bool,
+}
+
+/// One certificate, as far as routing, tenants, policy and logs ask about it.
+#[derive(Debug, Clone, Default)]
+pub struct PeerIdentity {
+    /// The chain was verified against a trusted CA. Nothing may be decided on an unverified identity.
+    pub validated: bool,
+    /// URI SANs in the order of the certificate; a SPIFFE certificate has exactly one.
+    pub uri_sans: Vec<Arc<str>>,
+    /// DNS SANs in the order of the certificate.
+    pub dns_sans: Vec<Arc<str>>,
+    /// IP address SANs in text form.
+    pub ip_sans: Vec<Arc<str>>,
+    /// E-mail SANs.
+    pub email_sans: Vec<Arc<str>>,
+    /// The subject in RFC 2253 form.
+    pub subject: String,
+    /// The issuer in RFC 2253 form.
+    pub issuer: String,
+    /// The serial number in lower-case hexadecimal.
+    pub serial: String,
+    /// SHA-256 of the certificate in lower-case hexadecimal.
+    pub sha256: String,
+    /// Start of validity, seconds since the Unix epoch.
+    pub not_before: i64,
+    /// End of validity, seconds since the Unix epoch.
+    pub not_after: i64,
+    /// The certificate as DER.
+    pub der: Vec<u8>,
+    /// The rest of the presented chain as DER.
+    pub chain: Vec<Vec<u8>>,
+}
+
+impl PeerIdentity {
+    /// The SPIFFE id, if the certificate was verified and carries exactly one URI SAN of that scheme
+    /// (SPIFFE X.509-SVID §2).
+    pub fn spiffe_id(&self) -> Option<&str> {
+        match self.uri_sans.as_slice() {
+            [only] if self.validated && only.starts_with("spiffe://") => Some(only),
+            _ => None,
+        }
+    }
+}
