@@ -230,10 +230,7 @@ mod tests {
         problems.warning(&path, "ignored");
         path.push_field("name");
         problems.error(&path, "empty");
-        assert_eq!(
-            problems.summary(),
-            "clusters[2]: no type (write one); clusters[2].name: empty"
-        );
+        assert_eq!(problems.summary(), "clusters[2]: no type (write one); clusters[2].name: empty");
     }
 
     #[test]
