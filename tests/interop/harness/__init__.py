@@ -1,0 +1,1 @@
+"""What every suite shares: the two proxies, scripted origins, raw clients, certificates."""
