@@ -11,6 +11,7 @@ mod path;
 mod render;
 
 pub use path::FieldPath;
+pub(crate) use path::{Step, steps};
 pub use render::{Position, Report, Source};
 
 /// The most problems that are kept; later ones are only counted. A file with more is broken as a

@@ -9,6 +9,8 @@ use super::{Problem, Problems, Severity};
 /// A place in a source text. Lines and columns count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
+    /// Which of the report's sources, counted from 0.
+    pub source: u8,
     /// The line.
     pub line: u32,
     /// The column of the first character.
@@ -45,8 +47,8 @@ impl Source {
 /// ```
 #[derive(Debug)]
 pub struct Report {
-    /// Where the problems are.
-    pub source: Source,
+    /// Where the problems are: most often one file, with `--config-yaml` that text too.
+    pub sources: Vec<Source>,
     /// What they are.
     pub problems: Problems,
 }
@@ -64,13 +66,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<_> = self.problems.iter().collect();
         sorted.sort_by_key(|problem| problem.position.unwrap_or_default());
-        let lines: Vec<_> = self.source.text.lines().collect();
+        let sources: Vec<(&str, Vec<&str>)> =
+            self.sources.iter().map(|source| (&*source.name, source.text.lines().collect())).collect();
         let mut out = String::new();
         for (index, problem) in sorted.into_iter().enumerate() {
             if index > 0 {
                 out.push('\n');
             }
-            render(&mut out, &self.source.name, &lines, problem);
+            let source = usize::from(problem.position.unwrap_or_default().source);
+            let (name, lines) =
+                sources.get(source).map_or(("", &[][..]), |source| (source.0, source.1.as_slice()));
+            render(&mut out, name, lines, problem);
         }
         if self.problems.dropped() > 0 {
             let _ = writeln!(out, "\n... and {} more problems", self.problems.dropped());
@@ -137,12 +143,12 @@ mod tests {
         let mut problems = Problems::new();
         let mut path = FieldPath::new();
         path.push_field("b");
-        problems.warning(&path, "second").at(Position { line: 2, column: 4, width: 90 });
+        problems.warning(&path, "second").at(Position { source: 0, line: 2, column: 4, width: 90 });
         path.pop();
         path.push_field("a");
         let first = problems.error(&path, "first");
-        first.at(Position { line: 1, column: 4, width: 3 }).hint("a hint");
-        let report = Report { source: Source::new("f.yaml", "a: xyz\nb: \tz"), problems };
+        first.at(Position { source: 0, line: 1, column: 4, width: 3 }).hint("a hint");
+        let report = Report { sources: vec![Source::new("f.yaml", "a: xyz\nb: \tz")], problems };
         assert_eq!(
             report.to_string(),
             "f.yaml:1:4: a\n  error: first\n    |\n  1 | a: xyz\n    |    ^^^\n  hint: a hint\n\
@@ -153,8 +159,8 @@ mod tests {
     #[test]
     fn a_position_outside_the_text_prints_without_a_line() {
         let mut problems = Problems::new();
-        problems.error(&FieldPath::new(), "gone").at(Position { line: 9, column: 1, width: 1 });
-        let report = Report { source: Source::new("f", "one"), problems };
+        problems.error(&FieldPath::new(), "gone").at(Position { source: 0, line: 9, column: 1, width: 1 });
+        let report = Report { sources: vec![Source::new("f", "one")], problems };
         assert_eq!(report.to_string(), "f:9:1\n  error: gone");
     }
 }

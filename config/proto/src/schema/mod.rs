@@ -232,7 +232,7 @@ impl Enum {
 }
 
 /// Whether `json` is `name` in lowerCamelCase, as protobuf's JSON mapping derives it.
-fn is_json_name(name: &str, json: &str) -> bool {
+pub fn is_json_name(name: &str, json: &str) -> bool {
     let mut wanted = json.chars();
     let mut upper = false;
     for character in name.chars() {
