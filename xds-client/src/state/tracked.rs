@@ -156,7 +156,7 @@ impl Tracked {
 
     /// Whether a response of the stream `generation` still waits for its answer.
     fn is_awaited(&self, generation: u64) -> bool {
-        self.unanswered.iter().any(|delivery| delivery.generation == generation)
+        !self.held.is_empty() || self.unanswered.iter().any(|it| it.generation == generation)
     }
 
     /// Writes a request if the server has to be told something now.

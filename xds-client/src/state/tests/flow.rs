@@ -79,6 +79,9 @@ fn of_held_full_states_only_the_latest_is_delivered() {
 
     assert_eq!(names(&second), ["c"]);
     assert_eq!(second.removed, arcs(&["a"]));
+    assert!(fixture.sotw_requests().is_empty(), "the nonce is stale, only the latest is answered");
+    fixture.accept(&second);
+    assert_eq!(fixture.sotw_requests()[0].response_nonce, "n3");
 }
 
 #[test]
@@ -91,4 +94,23 @@ fn what_is_held_of_a_broken_stream_is_dropped_since_it_will_be_sent_again() {
     fixture.accept(&delivery);
 
     assert_eq!(fixture.state.poll_event(), None);
+}
+
+#[test]
+fn a_name_that_lapsed_while_responses_queued_up_leaves_the_list_in_an_answer_that_counts() {
+    let mut fixture = Fixture::subscribed(Protocol::Sotw, &eds(), &["a"]);
+    fixture.receive(sotw(&eds(), "1", "n1", &["a"]));
+    let first = fixture.update();
+    fixture.unsubscribe(&eds(), "a");
+    fixture.subscribe(&eds(), "a");
+    fixture.receive(sotw(&eds(), "2", "n2", &["a"]));
+    fixture.accept(&first);
+    let second = fixture.update();
+    fixture.accept(&second);
+
+    let requests = fixture.sotw_requests();
+
+    let summary: Vec<_> =
+        requests.iter().map(|it| (&*it.response_nonce, it.resource_names.len())).collect();
+    assert_eq!(summary, [("n2", 0), ("n2", 1)]);
 }

@@ -48,14 +48,10 @@ impl Server {
     fn sotw(&mut self, request: DiscoveryRequest) {
         assert_eq!(request.node.is_some(), !self.is_open, "the node opens the stream");
         self.is_open = true;
-        if !self.unanswered.is_empty() {
-            let answered = self.unanswered.iter().position(|it| *it == request.response_nonce);
-            let answered = answered.expect("only answers are sent while a response is out");
-            self.unanswered.drain(..=answered);
-            if !self.unanswered.is_empty() {
-                // Stale, since the next response is out already: means nothing to a server.
-                return;
-            }
+        if let Some(latest) = self.unanswered.back() {
+            // While a response is out, only the answer to the latest one means anything.
+            assert_eq!(*latest, request.response_nonce, "a request with a stale nonce");
+            self.unanswered.clear();
         }
         self.has_names |= !request.resource_names.is_empty();
         self.subscribed = request.resource_names.into_iter().collect();
