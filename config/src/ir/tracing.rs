@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::format::Format;
+
 /// `HttpConnectionManager.Tracing`.
 #[derive(Debug)]
 pub struct Tracing {
@@ -17,8 +19,26 @@ pub struct Tracing {
     pub max_path_tag_length: u32,
     /// Whether the upstream call has a span of its own.
     pub spawn_upstream_span: bool,
+    /// The name of the server span; `None`: Envoy's, or a decorator's.
+    pub operation: Option<Format>,
+    /// The name of the client span; `None`: Envoy's.
+    pub upstream_operation: Option<Format>,
+    /// `traceparent` and `tracestate` are left as they came.
+    pub no_context_propagation: bool,
+    /// Who decides.
+    pub sampler: Sampler,
     /// Where spans go.
     pub exporter: Arc<Exporter>,
+}
+
+/// Who decides whether a request without a sampled parent is recorded (`OpenTelemetryConfig.sampler`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sampler {
+    /// Every request (`always_on`).
+    AlwaysOn,
+    /// The shares of the connection manager.
+    #[default]
+    Shares,
 }
 
 /// `route.v3.Tracing`: sampling of one route.
@@ -30,8 +50,12 @@ pub struct RouteTracing {
     pub random_sampling: u32,
     /// As [`Tracing::overall_sampling`].
     pub overall_sampling: u32,
-    /// Tags beyond the connection manager's.
+    /// Tags beyond the connection manager's; one of the same name replaces it.
     pub custom_tags: Vec<CustomTag>,
+    /// As [`Tracing::operation`].
+    pub operation: Option<Format>,
+    /// As [`Tracing::upstream_operation`].
+    pub upstream_operation: Option<Format>,
 }
 
 /// `type.tracing.v3.CustomTag`.
@@ -43,19 +67,28 @@ pub struct CustomTag {
     pub value: TagValue,
 }
 
-/// Where a tag's value comes from.
+/// Where a tag's value comes from. A tag without a value is left out.
 #[derive(Debug, Clone)]
 pub enum TagValue {
-    /// This text (also an environment variable, read when lowered).
-    Literal(Arc<str>),
+    /// A text with operators.
+    Format(Format),
     /// A request header, or the default.
     Header(http::HeaderName, Option<Arc<str>>),
-    /// Metadata is not read yet; reported when lowered.
-    Format(super::format::Format),
+    /// This text (also an environment variable, read when lowered).
+    Literal(Arc<str>),
+    /// Dynamic metadata, or the default.
+    Metadata {
+        /// The namespace.
+        namespace: Arc<str>,
+        /// Keys down to the value.
+        path: Vec<Arc<str>>,
+        /// What to write when there is none.
+        default: Option<Arc<str>>,
+    },
 }
 
 /// `config.trace.v3.OpenTelemetryConfig`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Exporter {
     /// The cluster of the collector (`grpc_service.envoy_grpc.cluster_name`).
     pub cluster: Arc<str>,

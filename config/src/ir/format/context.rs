@@ -76,8 +76,20 @@ pub struct Needs {
     pub response: Vec<HeaderName>,
     /// Response trailers.
     pub trailers: Vec<HeaderName>,
+    /// Request headers that matchers look at: every value of them.
+    pub matched: Vec<HeaderName>,
     /// `%REQUEST_HEADERS_BYTES%`, `%RESPONSE_HEADERS_BYTES%` or `%RESPONSE_TRAILERS_BYTES%` is read.
     pub sizes: bool,
+}
+
+/// [`Needs`], settled: what to keep of each message of a connection manager.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    request: Arc<[HeaderName]>,
+    response: Arc<[HeaderName]>,
+    trailers: Arc<[HeaderName]>,
+    matched: Vec<HeaderName>,
+    sizes: bool,
 }
 
 /// Values kept of one header map, by reference.
@@ -96,6 +108,7 @@ pub struct CapturedRequest {
     host: Option<HeaderValue>,
     https: bool,
     headers: Captured,
+    matched: Option<Box<HeaderMap>>,
 }
 
 impl<'a> FormatCx<'a> {
@@ -177,19 +190,9 @@ impl<'a> Headers<'a> {
 }
 
 impl Needs {
-    /// True when no header is read.
-    pub fn is_empty(&self) -> bool {
-        self.request.is_empty() && self.response.is_empty() && self.trailers.is_empty()
-    }
-
-    /// Reads a request header beyond those of formats.
-    pub fn add_request(&mut self, name: &HeaderName) {
-        add(&mut self.request, name);
-    }
-
-    /// Reads a response header beyond those of formats.
-    pub fn add_response(&mut self, name: &HeaderName) {
-        add(&mut self.response, name);
+    /// Lets a matcher look at a request header.
+    pub fn add_matched(&mut self, name: &HeaderName) {
+        add(&mut self.matched, name);
     }
 
     pub(super) fn add(&mut self, operator: &Operator) {
@@ -233,9 +236,59 @@ impl Needs {
     }
 }
 
+impl Capture {
+    /// Settles what is needed.
+    pub fn new(needs: Needs) -> Self {
+        Self {
+            request: needs.request.into(),
+            response: needs.response.into(),
+            trailers: needs.trailers.into(),
+            matched: needs.matched,
+            sizes: needs.sizes,
+        }
+    }
+
+    /// Keeps what is needed of a request that is about to leave. `scheme` as for [`RequestHead::of`].
+    /// No allocation, unless a matcher looks at headers or more than eight are needed.
+    pub fn request<B>(&self, request: &http::Request<B>, scheme: &str) -> CapturedRequest {
+        let uri = request.uri();
+        let headers = request.headers();
+        let host = match uri.authority() {
+            Some(_) => None,
+            None => headers.get(http::header::HOST).cloned(),
+        };
+        let matched = (!self.matched.is_empty()).then(|| {
+            let mut matched = HeaderMap::with_capacity(self.matched.len());
+            for name in &self.matched {
+                for value in headers.get_all(name) {
+                    matched.append(name.clone(), value.clone());
+                }
+            }
+            Box::new(matched)
+        });
+        CapturedRequest {
+            method: request.method().clone(),
+            uri: uri.clone(),
+            host,
+            https: uri.scheme_str().unwrap_or(scheme).eq_ignore_ascii_case("https"),
+            headers: Captured::take(&self.request, self.sizes, headers),
+            matched,
+        }
+    }
+
+    /// Keeps what is needed of a response's headers.
+    pub fn response(&self, headers: &HeaderMap) -> Captured {
+        Captured::take(&self.response, self.sizes, headers)
+    }
+
+    /// Keeps what is needed of a response's trailers.
+    pub fn trailers(&self, trailers: &HeaderMap) -> Captured {
+        Captured::take(&self.trailers, self.sizes, trailers)
+    }
+}
+
 impl Captured {
-    /// Keeps the values of `names`, and with `sizes` the size of the map.
-    pub fn take(names: &Arc<[HeaderName]>, sizes: bool, headers: &HeaderMap) -> Self {
+    fn take(names: &Arc<[HeaderName]>, sizes: bool, headers: &HeaderMap) -> Self {
         Self {
             values: names.iter().map(|name| headers.get(name).cloned()).collect(),
             names: Some(Arc::clone(names)),
@@ -248,38 +301,9 @@ impl Captured {
         let at = self.names.as_ref()?.iter().position(|kept| kept == name)?;
         self.values.get(at)?.as_ref()
     }
-
-    /// Every kept value with its name.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        let names = self.names.iter().flat_map(|names| names.iter());
-        names.zip(&self.values).filter_map(|(name, value)| Some((name, value.as_ref()?)))
-    }
 }
 
 impl CapturedRequest {
-    /// Keeps what `names` ask for of a request that is about to leave. `scheme` as for
-    /// [`RequestHead::of`].
-    pub fn take<B>(
-        names: &Arc<[HeaderName]>,
-        sizes: bool,
-        request: &http::Request<B>,
-        scheme: &str,
-    ) -> Self {
-        let uri = request.uri();
-        let headers = request.headers();
-        let host = match uri.authority() {
-            Some(_) => None,
-            None => headers.get(http::header::HOST).cloned(),
-        };
-        Self {
-            method: request.method().clone(),
-            uri: uri.clone(),
-            host,
-            https: uri.scheme_str().unwrap_or(scheme).eq_ignore_ascii_case("https"),
-            headers: Captured::take(names, sizes, headers),
-        }
-    }
-
     /// The head as formats read it.
     pub fn head(&self) -> RequestHead<'_> {
         RequestHead {
@@ -291,9 +315,9 @@ impl CapturedRequest {
         }
     }
 
-    /// The kept headers.
-    pub fn headers(&self) -> &Captured {
-        &self.headers
+    /// The headers that matchers look at.
+    pub fn matched(&self) -> Option<&HeaderMap> {
+        self.matched.as_deref()
     }
 }
 

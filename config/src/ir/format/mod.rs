@@ -18,7 +18,9 @@ mod value;
 use std::fmt;
 use std::sync::Arc;
 
-pub use context::{Captured, CapturedRequest, FormatCx, Headers, Needs, RequestHead, TraceIds};
+pub use context::{
+    Capture, Captured, CapturedRequest, FormatCx, Headers, Needs, RequestHead, TraceIds,
+};
 pub use json::JsonFormat;
 
 use operator::Operator;

@@ -285,8 +285,9 @@ fn kept_values_print_as_the_message_did() {
     let live = FormatCx::new(&stream)
         .with_request(RequestHead::of(&request, "http"))
         .with_response(Headers::Map(&response));
-    let kept_request = CapturedRequest::take(&needs.request.into(), needs.sizes, &request, "http");
-    let kept_response = Captured::take(&needs.response.into(), needs.sizes, &response);
+    let capture = Capture::new(needs);
+    let kept_request = capture.request(&request, "http");
+    let kept_response = capture.response(&response);
     let kept = FormatCx::new(&stream)
         .with_request(kept_request.head())
         .with_response(Headers::Captured(&kept_response));
