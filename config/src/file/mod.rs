@@ -33,5 +33,6 @@ pub use walk::UnknownFields;
 pub use watch::{FileWatch, WatchError};
 
 pub(crate) use any::TYPE_URL_PREFIX;
+pub(crate) use load::split_any;
 pub(crate) use wire::{Fields, Malformed, Payload, last_bytes};
 pub(crate) use yaml::{Node, Value, parse, shortened};
