@@ -27,6 +27,8 @@ pub struct Tracing {
     pub no_context_propagation: bool,
     /// Who decides.
     pub sampler: Sampler,
+    /// Which way the listener's traffic goes; it names the server span.
+    pub direction: Direction,
     /// Where spans go.
     pub exporter: Arc<Exporter>,
 }
@@ -39,6 +41,16 @@ pub enum Sampler {
     /// The shares of the connection manager.
     #[default]
     Shares,
+}
+
+/// `core.v3.TrafficDirection` of the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// Towards what we stand in front of. Also a listener that does not say.
+    #[default]
+    Inbound,
+    /// Away from it.
+    Outbound,
 }
 
 /// `route.v3.Tracing`: sampling of one route.

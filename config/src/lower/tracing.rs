@@ -18,7 +18,9 @@ use super::Lowering;
 use super::core::parts_per_million;
 use crate::ir::format::Format;
 use crate::ir::format::Missing;
-use crate::ir::tracing::{CustomTag, Exporter, RouteTracing, Sampler, TagValue, Tracing};
+use crate::ir::tracing::{
+    CustomTag, Direction, Exporter, RouteTracing, Sampler, TagValue, Tracing,
+};
 
 /// Everything.
 const ALL: u32 = 1_000_000;
@@ -42,8 +44,9 @@ const UNSUPPORTED: &[&str] = &[
 
 impl Lowering<'_> {
     /// `HttpConnectionManager.Tracing`, at the current field. `None` without an error when there is no
-    /// provider, or one that we do not have: then requests are served without spans.
-    pub fn tracing(&mut self, tracing: &hcm_pb::Tracing) -> Option<Arc<Tracing>> {
+    /// provider, or one that we do not have: then requests are served without spans. The caller sets
+    /// [`Tracing::direction`] if the listener says one.
+    pub fn tracing(&mut self, tracing: &hcm_pb::Tracing) -> Option<Tracing> {
         if tracing.verbose {
             self.warning_in("verbose", "annotations of spans are not supported yet");
         }
@@ -57,7 +60,7 @@ impl Lowering<'_> {
             }
             Some(provider) => self.field("provider", |cx| cx.provider(provider))?,
         };
-        Some(Arc::new(Tracing {
+        Some(Tracing {
             client_sampling: percent(tracing.client_sampling.as_ref()),
             random_sampling: percent(tracing.random_sampling.as_ref()),
             overall_sampling: percent(tracing.overall_sampling.as_ref()),
@@ -69,8 +72,9 @@ impl Lowering<'_> {
             upstream_operation,
             no_context_propagation: tracing.no_context_propagation,
             sampler,
+            direction: Direction::default(),
             exporter: Arc::new(exporter),
-        }))
+        })
     }
 
     /// `route.v3.Tracing`, at the current field.

@@ -124,6 +124,18 @@ impl<'a> FormatCx<'a> {
         }
     }
 
+    /// A context for a request that is still here.
+    pub fn request<B>(request: &'a http::Request<B>, stream: &'a StreamCx) -> Self {
+        let secure = stream.info.connection.tls.is_some();
+        let scheme = if secure { "https" } else { "http" };
+        Self::new(stream).with_request(RequestHead::of(request, scheme))
+    }
+
+    /// A context for a response that is still here; its request is gone.
+    pub fn response(headers: &'a HeaderMap, stream: &'a StreamCx) -> Self {
+        Self::new(stream).with_response(Headers::Map(headers))
+    }
+
     /// With the request's head.
     #[must_use]
     pub fn with_request(mut self, request: RequestHead<'a>) -> Self {

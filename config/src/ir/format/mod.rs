@@ -23,6 +23,8 @@ pub use context::{
 };
 pub use json::JsonFormat;
 
+use http::HeaderValue;
+
 use operator::Operator;
 use value::Escape;
 
@@ -31,6 +33,8 @@ use value::Escape;
 pub struct Format {
     pieces: Arc<[Piece]>,
     missing: Missing,
+    /// The text as a header's value, when it is always the same and may be one.
+    fixed: Option<HeaderValue>,
 }
 
 /// What is written for an operator without a value.
@@ -97,7 +101,7 @@ impl FormatErrorKind {
 
 impl Default for Format {
     fn default() -> Self {
-        Self { pieces: Arc::from([]), missing: Missing::Dash }
+        Self::new(Vec::new(), Missing::Dash)
     }
 }
 
@@ -133,14 +137,19 @@ impl Format {
         }
         literal.push_str(&text[at..]);
         flush(&mut literal, &mut pieces);
-        Ok(Self { pieces: pieces.into(), missing })
+        Ok(Self::new(pieces, missing))
     }
 
     /// A text without operators, taken as it is.
     pub fn literal(text: &str) -> Self {
         let mut pieces = Vec::new();
         flush(&mut text.to_owned(), &mut pieces);
-        Self { pieces: pieces.into(), missing: Missing::Dash }
+        Self::new(pieces, Missing::Dash)
+    }
+
+    /// The text as a header's value, made in advance, when it is the same for every request.
+    pub fn as_header_value(&self) -> Option<&HeaderValue> {
+        self.fixed.as_ref()
     }
 
     /// The text, when it is the same for every request.
@@ -152,7 +161,18 @@ impl Format {
         }
     }
 
-    /// Appends the text with raw values, for headers and span attributes.
+    /// Appends the text as a header's value: bytes that must not stand in one become `?`.
+    pub fn write_header(&self, cx: &FormatCx<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.write(cx, out);
+        for byte in &mut out[start..] {
+            if *byte != b'\t' && byte.is_ascii_control() {
+                *byte = b'?';
+            }
+        }
+    }
+
+    /// Appends the text with raw values, for span attributes.
     pub fn write(&self, cx: &FormatCx<'_>, out: &mut Vec<u8>) {
         self.write_escaped(cx, Escape::None, out);
     }
@@ -173,6 +193,15 @@ impl Format {
     /// Operators whose fact is not measured: they never have a value. For warnings.
     pub fn unmeasured(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.values().flat_map(|value| value.operator.unmeasured())
+    }
+
+    fn new(pieces: Vec<Piece>, missing: Missing) -> Self {
+        let fixed = match pieces.as_slice() {
+            [] => Some(HeaderValue::from_static("")),
+            [Piece::Literal(text)] => HeaderValue::from_str(text).ok(),
+            _ => None,
+        };
+        Self { pieces: pieces.into(), missing, fixed }
     }
 
     fn values(&self) -> impl Iterator<Item = &Value> {

@@ -209,10 +209,17 @@ fn nothing_in_a_value_ends_a_log_line() {
 #[test]
 fn headers_get_raw_values() {
     let (stream, request) = (stream(), request());
-    let cx = FormatCx::new(&stream).with_request(RequestHead::of(&request, "http"));
+    let cx = FormatCx::request(&request, &stream);
     let mut out = Vec::new();
     Format::compile("<%REQ(X-CTL)%%REQ(none)%>", Missing::Empty).unwrap().write(&cx, &mut out);
     assert_eq!(out, b"<a\tb\x80\xffz>");
+    let mut stream = stream;
+    stream.filter_state.insert("k", "a\r\nx: y".into());
+    out.clear();
+    Format::compile("%FILTER_STATE(k)%", Missing::Empty)
+        .unwrap()
+        .write_header(&FormatCx::new(&stream), &mut out);
+    assert_eq!(out, b"a??x: y");
 }
 
 #[test]
@@ -315,7 +322,7 @@ fn peers_of_tls_are_named() {
         ..TlsInfo::default()
     };
     let connection = ConnectionInfo {
-        tls: Some(Rc::new(tls)),
+        tls: Some(tls.into()),
         sni: Some("a.test".into()),
         ..(*stream.info.connection).clone()
     };
@@ -379,6 +386,8 @@ fn a_constant_text_is_known_as_such() {
     assert_eq!(compile("100%%").as_literal(), Some("100%"));
     assert_eq!(compile("").as_literal(), Some(""));
     assert_eq!(compile("%PROTOCOL%").as_literal(), None);
+    assert_eq!(compile("100%%").as_header_value().unwrap(), "100%");
+    assert!(compile("%PROTOCOL%").as_header_value().is_none());
     assert_eq!(Format::literal("%PROTOCOL%").as_literal(), Some("%PROTOCOL%"));
     assert_eq!(compile("%UNIQUE_ID%").unmeasured().collect::<Vec<_>>(), ["UNIQUE_ID"]);
 }
