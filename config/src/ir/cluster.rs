@@ -24,6 +24,9 @@ pub struct Cluster {
     pub discovery: Discovery,
     /// How an endpoint is picked.
     pub balancer: Balancer,
+    /// The weights of localities count (`locality_weighted_lb_config`, `wrr_locality`); otherwise only
+    /// those of endpoints do.
+    pub locality_weighted: bool,
     /// Subsets of endpoints by label.
     pub subsets: Option<Subsets>,
     /// Below this share of healthy endpoints (percent) all are used. Default 50.
@@ -50,10 +53,41 @@ pub struct Cluster {
     pub breakers: [Thresholds; 2],
     /// Encryption; `None`: plaintext.
     pub tls: Option<Arc<UpstreamTls>>,
+    /// `transport_socket_matches`: encryption by an endpoint's labels, first match wins; an endpoint that
+    /// none matches uses [`Self::tls`]. See [`Self::tls_for`].
+    pub transport_matches: Vec<TransportMatch>,
     /// TCP keep-alive of upstream connections.
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// `metadata`.
     pub metadata: DynamicMetadata,
+}
+
+impl Cluster {
+    /// The encryption for an endpoint with these labels (`envoy.transport_socket_match`).
+    pub fn tls_for(&self, labels: &MetadataMap) -> Option<&Arc<UpstreamTls>> {
+        self.transport_matches
+            .iter()
+            .find(|candidate| candidate.matches(labels))
+            .map_or(self.tls.as_ref(), |candidate| candidate.tls.as_ref())
+    }
+}
+
+/// `Cluster.TransportSocketMatch`.
+#[derive(Debug)]
+pub struct TransportMatch {
+    /// Its name, for logs.
+    pub name: Arc<str>,
+    /// Labels an endpoint must carry, all of them; without any it matches every endpoint.
+    pub labels: MetadataMap,
+    /// Encryption; `None`: plaintext.
+    pub tls: Option<Arc<UpstreamTls>>,
+}
+
+impl TransportMatch {
+    /// Whether an endpoint with these labels is meant.
+    pub fn matches(&self, labels: &MetadataMap) -> bool {
+        self.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
 }
 
 /// Where endpoints come from.
@@ -79,6 +113,10 @@ pub enum Discovery {
 pub struct Dns {
     /// Endpoints whose address is still a name.
     pub targets: Vec<DnsTarget>,
+    /// Localities by the `locality` of a target's template.
+    pub localities: Vec<super::endpoint::Locality>,
+    /// As [`EndpointSet::overprovisioning_factor`].
+    pub overprovisioning_factor: u32,
     /// Whether every address is an endpoint (`STRICT_DNS`) or only the first (`LOGICAL_DNS`).
     pub strict: bool,
     /// How often to ask. Default 5 s.

@@ -23,6 +23,8 @@ pub struct Listener {
     pub addresses: Vec<Address>,
     /// Whether it binds at all (`bind_to_port: false` listeners serve redirected connections only).
     pub bind_to_port: bool,
+    /// A redirected connection is handed to the listener of its original destination, if there is one.
+    pub use_original_dst: bool,
     /// The chains with their conditions.
     pub chains: Vec<Arc<FilterChain>>,
     /// The chain when no other matches.
@@ -81,6 +83,8 @@ pub struct FilterChain {
 /// The network filter at the end of a chain.
 #[derive(Debug)]
 pub enum NetworkFilter {
+    /// Nothing: the connection is closed at once (a chain without filters).
+    Close,
     /// `http_connection_manager`.
     Http(Arc<ConnectionManager>),
     /// `tcp_proxy`.
@@ -145,6 +149,21 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// The network of `prefix_len` leading bits of `address`. More bits than it has are all of them.
+    pub fn new(address: IpAddr, prefix_len: u8) -> Self {
+        let (network, width) = match address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix_len.min(32))).unwrap_or(0);
+                (IpAddr::from((address.to_bits() & mask).to_be_bytes()), 32)
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix_len.min(128))).unwrap_or(0);
+                (IpAddr::from((address.to_bits() & mask).to_be_bytes()), 128)
+            }
+        };
+        Self { network, prefix_len: prefix_len.min(width) }
+    }
+
     /// Whether `address` lies within. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let shift = |width: u32| width.saturating_sub(u32::from(self.prefix_len));

@@ -8,7 +8,6 @@ use bytes::Bytes;
 use http::HeaderName;
 use http::StatusCode;
 use palanquin_filter_api::DynamicMetadata;
-use prost_types::Any;
 use regex::Regex;
 
 use super::Digest;
@@ -19,6 +18,7 @@ use super::matcher::MetadataMatcher;
 use super::matcher::QueryMatcher;
 use super::retry::RetryPolicy;
 use super::tracing::RouteTracing;
+use crate::extension::RouteOverride;
 
 /// `route.v3.RouteConfiguration`.
 #[derive(Debug)]
@@ -39,8 +39,11 @@ pub struct RouteTable {
     pub ignore_port_in_host_matching: bool,
     /// How many routes all virtual hosts have: every [`Route::index`] is below.
     pub route_count: u32,
-    /// Every cluster a route names, for warming and for `validate_clusters`.
+    /// Every cluster a route names, sorted, for warming and for `validate_clusters`.
     pub clusters: Vec<Arc<str>>,
+    /// Whether a table that names an unknown cluster must be refused. Default: only tables within a
+    /// listener are.
+    pub validate_clusters: bool,
     /// `metadata`.
     pub metadata: DynamicMetadata,
 }
@@ -137,9 +140,8 @@ pub struct Route {
     pub propagate_operation: bool,
 }
 
-/// `typed_per_filter_config` of one scope, by filter name. Kept as it came: which factory lowers an entry
-/// depends on the connection manager that binds the table.
-pub type PerFilterConfig = HashMap<Box<str>, Any>;
+/// `typed_per_filter_config` of one scope, by filter name.
+pub type PerFilterConfig = HashMap<Box<str>, RouteOverride>;
 
 /// `route.v3.RouteMatch`.
 #[derive(Debug)]
