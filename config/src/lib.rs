@@ -1,5 +1,7 @@
 //! Configuration: validated types, the lowering into them, files, publishing.
 
+pub mod diagnostic;
 pub mod extension;
+pub mod file;
 pub mod ir;
 pub mod lower;
