@@ -161,7 +161,11 @@ impl XdsHandle {
     /// All calls made before the task runs again go out as one request per type, and types in the
     /// order of the first call: subscribe to endpoints before accepting the clusters, and the
     /// control plane hears it in this order.
-    pub fn subscribe(&self, resource_type: &ResourceType, name: impl Into<Arc<str>>) -> Subscription {
+    pub fn subscribe(
+        &self,
+        resource_type: &ResourceType,
+        name: impl Into<Arc<str>>,
+    ) -> Subscription {
         self.subscribe_within(resource_type, name, self.fetch_timeout)
     }
 
@@ -173,11 +177,14 @@ impl XdsHandle {
         fetch_timeout: Option<Duration>,
     ) -> Subscription {
         let name = name.into();
-        tell(&self.commands, Command::Subscribe {
-            resource_type: resource_type.clone(),
-            name: name.clone(),
-            fetch_timeout,
-        });
+        tell(
+            &self.commands,
+            Command::Subscribe {
+                resource_type: resource_type.clone(),
+                name: name.clone(),
+                fetch_timeout,
+            },
+        );
         let type_url = resource_type.type_url().clone();
         Subscription { commands: self.commands.clone(), type_url, name }
     }

@@ -83,7 +83,10 @@ impl ResourceType {
 
     /// Secrets (SDS).
     pub fn secret() -> Self {
-        Self::custom("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret", "secret")
+        Self::custom(
+            "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+            "secret",
+        )
     }
 
     /// A state-of-the-world response is complete: what it does not carry is removed (gRFC A53).

@@ -113,7 +113,8 @@ where
                     self.state.on_stream_open();
                     let (requests, responses) = transport::open(&self.call, channel);
                     let throttled_until = None;
-                    self.phase = Phase::Streaming(Streaming { requests, responses, throttled_until });
+                    self.phase =
+                        Phase::Streaming(Streaming { requests, responses, throttled_until });
                 }
                 Step::Failed(error) => self.lose(error),
                 Step::Received(Received::Opened) => {

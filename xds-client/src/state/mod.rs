@@ -203,8 +203,12 @@ impl State {
         }
         self.timers.cancel(&(index, TimerKind::Fetch, name.clone()));
         if **name == *WILDCARD {
-            let unwanted: Vec<_> =
-                tracked.known.names().filter(|name| !tracked.subscription.wants(name)).cloned().collect();
+            let unwanted: Vec<_> = tracked
+                .known
+                .names()
+                .filter(|name| !tracked.subscription.wants(name))
+                .cloned()
+                .collect();
             for name in unwanted {
                 self.timers.cancel(&(index, TimerKind::Expiry, name));
             }
@@ -407,7 +411,8 @@ impl State {
         let names: Vec<_> = response.resources.iter().map(|entry| entry.name.clone()).collect();
         let resource_type = &tracked.resource_type;
         let subscription = &tracked.subscription;
-        match sort::sort(&mut response, self.protocol, resource_type, subscription, &tracked.known) {
+        match sort::sort(&mut response, self.protocol, resource_type, subscription, &tracked.known)
+        {
             Err(message) => {
                 self.resolve(index, names.iter());
                 delivery.verdict = Some(Verdict::Refuse(message.clone()));

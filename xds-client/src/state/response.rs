@@ -91,7 +91,12 @@ impl From<DeltaDiscoveryResponse> for Response {
             version: message.system_version_info.into(),
             nonce: message.nonce,
             control_plane: message.control_plane.map(|it| it.identifier).unwrap_or_default(),
-            removed: message.removed_resources.into_iter().chain(more_removed).map(Arc::from).collect(),
+            removed: message
+                .removed_resources
+                .into_iter()
+                .chain(more_removed)
+                .map(Arc::from)
+                .collect(),
             server_errors: server_errors(message.resource_errors),
             ..Self::default()
         };
@@ -126,7 +131,11 @@ impl Response {
         let body = resource.map(|any| Bytes::from(any.value));
         if let Some(body) = &body {
             let Some(inner) = peek_name(body) else {
-                return self.refuse(position, &name, "the resource is no valid protobuf message".into());
+                return self.refuse(
+                    position,
+                    &name,
+                    "the resource is no valid protobuf message".into(),
+                );
             };
             if name.is_empty() {
                 inner.clone_into(&mut name);

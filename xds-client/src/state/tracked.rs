@@ -57,7 +57,11 @@ pub(super) struct Unanswered {
 }
 
 impl Tracked {
-    pub(super) fn new(protocol: Protocol, resource_type: ResourceType, stats: Arc<TypeStats>) -> Self {
+    pub(super) fn new(
+        protocol: Protocol,
+        resource_type: ResourceType,
+        stats: Arc<TypeStats>,
+    ) -> Self {
         Self {
             resource_type,
             stats,

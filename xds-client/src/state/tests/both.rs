@@ -11,7 +11,12 @@ fn eds() -> ResourceType {
 }
 
 /// A response in either protocol.
-fn response(protocol: Protocol, resource_type: &ResourceType, nonce: &str, names: &[&str]) -> Response {
+fn response(
+    protocol: Protocol,
+    resource_type: &ResourceType,
+    nonce: &str,
+    names: &[&str],
+) -> Response {
     match protocol {
         Protocol::Delta => {
             let resources: Vec<_> = names.iter().map(|name| (*name, nonce)).collect();
@@ -234,7 +239,8 @@ fn dropping_the_wildcard_forgets_all_that_was_not_named() {
         fixture.unsubscribe(&cds(), WILDCARD);
         fixture.subscribe(&cds(), "other");
 
-        let again = fixture.receive_and_accept(response(protocol, &cds(), "n2", &["named", "other"]));
+        let again =
+            fixture.receive_and_accept(response(protocol, &cds(), "n2", &["named", "other"]));
 
         let changes: Vec<_> = again.resources.iter().map(|it| it.change).collect();
         assert_eq!(changes, [Change::Unchanged, Change::Changed]);

@@ -120,7 +120,12 @@ fn any(resource_type: &ResourceType, name: &str, content: u32) -> Any {
     Any { type_url: resource_type.type_url().to_string(), value: body(name, content) }
 }
 
-fn sotw(resource_type: &ResourceType, version: &str, nonce: &str, names: &[&str]) -> DiscoveryResponse {
+fn sotw(
+    resource_type: &ResourceType,
+    version: &str,
+    nonce: &str,
+    names: &[&str],
+) -> DiscoveryResponse {
     DiscoveryResponse {
         version_info: version.into(),
         type_url: resource_type.type_url().to_string(),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use proptest::prelude::*;
+use proptest::prelude::Just;
+use proptest::prelude::Strategy;
+use proptest::prop_oneof;
+use proptest::proptest;
 
 use super::*;
 
@@ -22,7 +25,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..NAMES).prop_map(Step::Unsubscribe),
         2 => Just(Step::Flush),
         2 => Just(Step::Respond),
-        2 => any::<bool>().prop_map(|accept| Step::Answer { accept }),
+        2 => proptest::bool::ANY.prop_map(|accept| Step::Answer { accept }),
         1 => Just(Step::Reconnect),
     ];
     proptest::collection::vec(step, 0..60)
