@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Exponential back-off with jitter. Envoy's defaults: 500 ms, doubling up to 30 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackoffPolicy {
-    /// The longest wait after the first failure.
+    /// The longest wait after the first failure. At least 1 ms is used.
     pub base: Duration,
     /// The longest wait at all.
     pub max: Duration,
@@ -41,7 +41,7 @@ impl Backoff {
     ///
     /// Never less than half: full jitter would now and then reconnect at once.
     pub(crate) fn next_wait(&mut self) -> Duration {
-        let ceiling = self.ceiling.min(self.policy.max);
+        let ceiling = self.ceiling.min(self.policy.max).max(Duration::from_millis(1));
         self.ceiling = ceiling.saturating_mul(2).min(self.policy.max);
         let half = ceiling / 2;
         half + half.mul_f64(self.next_fraction())

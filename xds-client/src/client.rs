@@ -39,7 +39,9 @@ use crate::transport::Call;
 /// How a client speaks. [`Config::new`] sets Envoy's defaults.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Who we are. go-control-plane and istiod refuse a node without an id.
+    /// Who we are. go-control-plane and istiod refuse a node without an id. TTLs are sent to those
+    /// whose `client_features` name `xds.config.supports-resource-ttl` and, for the state of the
+    /// world, `xds.config.resource-in-sotw`; both are supported here.
     pub node: Node,
     /// Incremental or state of the world.
     pub protocol: Protocol,

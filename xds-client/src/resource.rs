@@ -178,6 +178,7 @@ pub(crate) fn peek_name(mut body: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use palanquin_proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
+    use palanquin_proto::envoy::config::endpoint::v3::LocalityLbEndpoints;
     use prost::Message;
 
     use super::*;
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn the_name_is_read_without_decoding_the_message() {
         let mut message = ClusterLoadAssignment { cluster_name: "c1".into(), ..Default::default() };
-        message.policy = Some(Default::default());
+        message.endpoints.push(LocalityLbEndpoints::default());
         assert_eq!(peek_name(&message.encode_to_vec()), Some("c1"));
     }
 

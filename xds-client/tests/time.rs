@@ -1,6 +1,8 @@
 //! What the client does with time, on a clock that the tests own. No sockets: the channels are
 //! services in memory.
 
+#![expect(clippy::large_futures, reason = "a test keeps the whole client on its stack")]
+
 use std::future::pending;
 use std::future::ready;
 use std::time::Duration;

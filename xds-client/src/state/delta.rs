@@ -71,5 +71,5 @@ impl Wire {
 }
 
 fn strings<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<String> {
-    names.map(|name| name.to_string()).collect()
+    names.map(ToString::to_string).collect()
 }

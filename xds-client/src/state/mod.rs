@@ -188,8 +188,8 @@ impl State {
         if tracked.known.contains(name) {
             // The wildcard brought it already.
             tracked.subscription.resolve(name);
-        } else if let Some(timeout) = fetch_timeout {
-            self.timers.set((index, TimerKind::Fetch, name.clone()), now + timeout);
+        } else if let Some(deadline) = fetch_timeout.and_then(|it| now.checked_add(it)) {
+            self.timers.set((index, TimerKind::Fetch, name.clone()), deadline);
         }
         self.queue_request(index);
     }
@@ -434,8 +434,9 @@ impl State {
     fn apply(&mut self, index: usize, sorted: Sorted, delivery: &mut Unanswered, now: Instant) {
         for entry in sorted.fresh.iter().chain(&sorted.heartbeats) {
             let key = (index, TimerKind::Expiry, entry.name.clone());
-            match entry.ttl {
-                Some(ttl) => self.timers.set(key, now + ttl),
+            // A time to live beyond the end of the clock is none.
+            match entry.ttl.and_then(|ttl| now.checked_add(ttl)) {
+                Some(deadline) => self.timers.set(key, deadline),
                 None => self.timers.cancel(&key),
             }
         }

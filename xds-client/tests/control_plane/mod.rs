@@ -1,5 +1,7 @@
 //! A scripted control plane on loopback that speaks real ADS; the test plays its part.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 

@@ -8,6 +8,7 @@ mod sotw;
 mod time;
 
 use palanquin_proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use palanquin_proto::envoy::config::endpoint::v3::LocalityLbEndpoints;
 use palanquin_proto::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use palanquin_proto::envoy::service::discovery::v3::DeltaDiscoveryResponse;
 use palanquin_proto::envoy::service::discovery::v3::DiscoveryRequest;
@@ -111,7 +112,7 @@ impl Fixture {
 fn body(name: &str, content: u32) -> Vec<u8> {
     let mut message = ClusterLoadAssignment { cluster_name: name.into(), ..Default::default() };
     if content > 0 {
-        message.endpoints = vec![Default::default(); content as usize];
+        message.endpoints = vec![LocalityLbEndpoints::default(); content as usize];
     }
     message.encode_to_vec()
 }

@@ -149,3 +149,14 @@ fn a_negative_ttl_is_named_in_the_nack() {
 
     assert!(error_of(nack.error_detail).1.contains("a: ttl: "));
 }
+
+#[test]
+fn a_ttl_beyond_the_end_of_the_clock_is_none() {
+    let mut fixture = Fixture::subscribed(Protocol::Delta, &eds(), &["a"]);
+    let mut wrapper = with_body(None);
+    wrapper.ttl = Some(prost_types::Duration { seconds: i64::MAX, nanos: 999_999_999 });
+    let delivery = fixture.receive_and_accept(delta_of("n1", wrapper));
+
+    assert_eq!(names(&delivery), ["a"]);
+    assert_eq!(fixture.state.next_deadline(), None);
+}
