@@ -5,3 +5,5 @@ pub mod extension;
 pub mod file;
 pub mod ir;
 pub mod lower;
+pub mod short;
+pub mod support;

@@ -66,8 +66,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut sorted: Vec<_> = self.problems.iter().collect();
         sorted.sort_by_key(|problem| problem.position.unwrap_or_default());
-        let sources: Vec<(&str, Vec<&str>)> =
-            self.sources.iter().map(|source| (&*source.name, source.text.lines().collect())).collect();
+        let sources: Vec<(&str, Vec<&str>)> = self
+            .sources
+            .iter()
+            .map(|source| (&*source.name, source.text.lines().collect()))
+            .collect();
         let mut out = String::new();
         for (index, problem) in sorted.into_iter().enumerate() {
             if index > 0 {
@@ -159,7 +162,12 @@ mod tests {
     #[test]
     fn a_position_outside_the_text_prints_without_a_line() {
         let mut problems = Problems::new();
-        problems.error(&FieldPath::new(), "gone").at(Position { source: 0, line: 9, column: 1, width: 1 });
+        problems.error(&FieldPath::new(), "gone").at(Position {
+            source: 0,
+            line: 9,
+            column: 1,
+            width: 1,
+        });
         let report = Report { sources: vec![Source::new("f", "one")], problems };
         assert_eq!(report.to_string(), "f:9:1\n  error: gone");
     }

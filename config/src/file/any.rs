@@ -11,8 +11,7 @@ use crate::diagnostic::closest;
 pub(crate) const TYPE_URL_PREFIX: &str = "type.googleapis.com/";
 
 /// Both names of TypedStruct.
-pub(crate) const TYPED_STRUCTS: [&str; 2] =
-    ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"];
+pub(crate) const TYPED_STRUCTS: [&str; 2] = ["xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"];
 
 /// Whether a message or type URL names a TypedStruct.
 pub fn is_typed_struct(type_url: &str) -> bool {

@@ -97,8 +97,9 @@ fn text(out: &mut String, content: &str) {
 fn is_plain(content: &str) -> bool {
     let node = Node::scalar(content, true, Position::default());
     let begins = |first: char| first.is_ascii_alphanumeric() || "/_.".contains(first);
-    let allowed =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-+=~$()<>^;|".contains(&byte) || byte == b'*';
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric() || b"/_.-+=~$()<>^;|".contains(&byte) || byte == b'*'
+    };
     content.starts_with(begins)
         && content.bytes().all(allowed)
         && !node.is_null()

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use palanquin_proto::schema::{self, Field, Kind, Label, Message};
 use serde_json::{Map, Value};
 
+use super::base64;
 use super::load::split_any;
 use super::wire::{Fields, Malformed, Payload, last_bytes, take_varint};
-use super::base64;
 
 /// Whether sensitive fields are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

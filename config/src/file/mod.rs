@@ -32,7 +32,8 @@ pub use typed_struct::{typed_struct_type, unpack_typed_struct};
 pub use walk::UnknownFields;
 pub use watch::{FileWatch, WatchError};
 
-pub(crate) use any::TYPE_URL_PREFIX;
 pub(crate) use load::split_any;
-pub(crate) use wire::{Fields, Malformed, Payload, last_bytes};
+pub(crate) use span::Origin;
+pub(crate) use walk::Walker;
+pub(crate) use wire::{Fields, Payload, last_bytes};
 pub(crate) use yaml::{Node, Value, parse, shortened};

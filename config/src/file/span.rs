@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_typed_struct_is_seen_through() {
-        let text = "f:\n  \"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n  value:\n    p: 1\n";
+        let text =
+            "f:\n  \"@type\": type.googleapis.com/xds.type.v3.TypedStruct\n  value:\n    p: 1\n";
         assert_eq!(at(&index(&[text]), "f.p"), (4, 8));
     }
 

@@ -23,11 +23,7 @@ pub fn typed_struct_type(any: &Any) -> Option<&str> {
 ///
 /// `None` when there is nothing to turn: it is not a TypedStruct, or nobody here knows its type.
 /// Faults of its content are noted at `path`; then the result must not be used.
-pub fn unpack_typed_struct(
-    any: &Any,
-    path: &FieldPath,
-    problems: &mut Problems,
-) -> Option<Any> {
+pub fn unpack_typed_struct(any: &Any, path: &FieldPath, problems: &mut Problems) -> Option<Any> {
     let message = schema::message_of_url(typed_struct_type(any)?)?;
     let type_url = format!("{TYPE_URL_PREFIX}{}", message.full_name());
     let value = last_bytes(&any.value, 2).unwrap_or_default();

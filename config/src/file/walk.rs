@@ -64,6 +64,9 @@ impl<'a> Walker<'a> {
             return;
         };
         let mut seen = Seen::new(message);
+        // Written in the order of field numbers: the same content gives the same bytes, and so the
+        // same digest, however the text orders it.
+        let mut written: Vec<(u32, Vec<u8>)> = Vec::with_capacity(entries.len());
         for (key, value) in entries {
             let Some(name) = key.text() else {
                 self.error(key.position, format!("a field name is a text, found {}", key.kind()));
@@ -73,7 +76,10 @@ impl<'a> Walker<'a> {
                 continue;
             }
             let Some(field) = message.field_named(name) else {
-                self.unknown_field(key, name, message);
+                if let Some(meant) = self.unknown_field(key, name, message) {
+                    // Its absence is no fault of its own.
+                    seen.fill(meant, &message.fields()[meant]);
+                }
                 continue;
             };
             let Some(index) = message.fields().iter().position(|f| f.number() == field.number())
@@ -83,17 +89,25 @@ impl<'a> Walker<'a> {
             self.path.push_field(field.name());
             if self.claim(&mut seen, index, key, message) && !is_absent(value, field) {
                 seen.fill(index, field);
-                self.field(value, field, out);
+                let mut encoded = Vec::new();
+                self.field(value, field, &mut encoded);
+                written.push((field.number(), encoded));
             }
             self.path.pop();
+        }
+        written.sort_by_key(|(number, _)| *number);
+        for (_, encoded) in written {
+            out.extend_from_slice(&encoded);
         }
         self.missing(node, message, &seen);
     }
 
-    fn unknown_field(&mut self, key: &Node, name: &str, message: &'static Message) {
+    /// Notes the fault; the result is the index of the field that was probably meant.
+    fn unknown_field(&mut self, key: &Node, name: &str, message: &Message) -> Option<usize> {
         self.path.push_field(&shortened(name));
         let text = format!("{} has no such field", message.full_name());
-        let hint = match closest(name, message.fields().iter().map(Field::name)) {
+        let close = closest(name, message.fields().iter().map(Field::name));
+        let hint = match close {
             Some(close) => format!("did you mean {close:?}?"),
             None if name == "<<" => "YAML merge keys are not part of YAML 1.2".to_owned(),
             None => listed("fields: ", message.fields().iter().map(Field::name)),
@@ -104,6 +118,7 @@ impl<'a> Walker<'a> {
         };
         problem.at(key.position).hint(hint);
         self.path.pop();
+        message.fields().iter().position(|field| Some(field.name()) == close)
     }
 
     /// Whether the field may be read: it is the first of its name and of its oneof.

@@ -59,16 +59,17 @@ impl FileWatch {
         let (commands, signals) = mpsc::channel();
         let mut watched = Watched::new(files);
         let events = commands.clone();
-        let thread = std::thread::Builder::new().name("file-watch".to_owned()).spawn(move || {
-            let mut directories = Directories::new(events);
-            directories.follow(watched.files());
-            while watched.wait(&signals, &mut directories) {
-                let changed = watched.look();
-                if !changed.is_empty() {
-                    on_change(changed);
+        let thread =
+            std::thread::Builder::new().name("file-watch".to_owned()).spawn(move || {
+                let mut directories = Directories::new(events);
+                directories.follow(watched.files());
+                while watched.wait(&signals, &mut directories) {
+                    let changed = watched.look();
+                    if !changed.is_empty() {
+                        on_change(changed);
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(Self { commands: Some(commands), thread: Some(thread) })
     }
 

@@ -45,8 +45,8 @@ fn duration(walker: &mut Walker<'_>, node: &Node, rules: &[Rule], out: &mut Vec<
         return;
     };
     let Some((seconds, nanos)) = parse_duration(text) else {
-        let problem = walker
-            .error(node.position, format!("{:?} is not a duration", shortened(text)));
+        let problem =
+            walker.error(node.position, format!("{:?} is not a duration", shortened(text)));
         problem.hint(duration_hint(text));
         return;
     };

@@ -128,7 +128,9 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, Malformed, Payload, put_bytes, put_fixed32, put_fixed64, put_varint_field};
+    use super::{
+        Fields, Malformed, Payload, put_bytes, put_fixed32, put_fixed64, put_varint_field,
+    };
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -30,7 +30,10 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// A scalar; `plain` unless it was quoted, tagged as a string or a block scalar.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     /// In order of the text; duplicates are the reader's business.
     Map(Vec<(Node, Node)>),
@@ -85,11 +88,6 @@ impl Node {
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
         }
-    }
-
-    /// How deep it is nested; a scalar is 1.
-    pub(crate) fn depth(&self) -> u16 {
-        self.depth
     }
 
     fn measure(&mut self) {
@@ -175,7 +173,9 @@ impl Builder {
             Event::SequenceStart(_, anchor, _) => {
                 self.open(Value::List(Vec::new()), anchor, position)
             }
-            Event::MappingStart(_, anchor, _) => self.open(Value::Map(Vec::new()), anchor, position),
+            Event::MappingStart(_, anchor, _) => {
+                self.open(Value::Map(Vec::new()), anchor, position)
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(mut open) = self.open.pop() else { return Ok(()) };
                 open.node.measure();
@@ -199,7 +199,10 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(problem("a second YAML document; one is read".to_owned(), position));
+                    return Err(problem(
+                        "a second YAML document; one is read".to_owned(),
+                        position,
+                    ));
                 }
                 Ok(())
             }
