@@ -1,1 +1,3 @@
 //! Palanquin, an L7 service-mesh proxy.
+
+pub mod codec;
