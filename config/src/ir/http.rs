@@ -178,7 +178,7 @@ pub enum ServerHeader {
 /// `InternalAddressConfig`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InternalAddresses {
-    /// Networks; with the loopback defaults filled in.
+    /// Networks; none by default, since Envoy 1.33 not even this host.
     pub ranges: Vec<Cidr>,
     /// Unix sockets count as internal.
     pub unix_sockets: bool,

@@ -129,7 +129,8 @@ impl Lowering<'_> {
         let lds = self.resource_source("lds_config", dynamic.lds_config.as_ref());
         let cds = self.resource_source("cds_config", dynamic.cds_config.as_ref());
         if dynamic.ads_config.is_none() && [&lds, &cds].contains(&&ResourceSource::Ads) {
-            self.error("ads is used, but there is no ads_config")
+            // Envoy starts, and waits for ever.
+            self.warning("ads is used, but there is no ads_config: nothing will come")
                 .hint("add dynamic_resources.ads_config");
         }
         for (field, locator) in [

@@ -8,6 +8,7 @@ use palanquin_proto::envoy::config::cluster::v3 as pb;
 use palanquin_proto::envoy::config::cluster::v3::cluster::ClusterDiscoveryType;
 use palanquin_proto::envoy::config::cluster::v3::cluster::DiscoveryType;
 use palanquin_proto::envoy::config::cluster::v3::cluster::DnsLookupFamily;
+use palanquin_proto::envoy::config::cluster::v3::cluster::LbPolicy;
 use palanquin_proto::envoy::config::core::v3::ConfigSource;
 use palanquin_proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use palanquin_proto::envoy::extensions::clusters::common::dns::v3::DnsLookupFamily as NewFamily;
@@ -52,6 +53,12 @@ impl Lowering<'_> {
                 });
             }
         };
+        if kind != DiscoveryType::OriginalDst && cluster.lb_policy() == LbPolicy::ClusterProvided {
+            self.error_in(
+                "lb_policy",
+                "CLUSTER_PROVIDED is only for clusters of type ORIGINAL_DST",
+            );
+        }
         if kind != DiscoveryType::Eds && cluster.eds_cluster_config.is_some() {
             self.error_in("eds_cluster_config", "is set in a cluster that is not of type EDS");
         }
@@ -61,6 +68,11 @@ impl Lowering<'_> {
             DiscoveryType::LogicalDns => self.dns(cluster, Addresses::First).map(Discovery::Dns),
             DiscoveryType::Eds => self.eds(cluster),
             DiscoveryType::OriginalDst => {
+                if cluster.lb_policy() != LbPolicy::ClusterProvided
+                    && cluster.load_balancing_policy.is_none()
+                {
+                    self.error_in("lb_policy", "must be CLUSTER_PROVIDED for type ORIGINAL_DST");
+                }
                 self.warning_in(
                     "type",
                     "ORIGINAL_DST is not supported yet: the cluster stays empty",
@@ -179,10 +191,11 @@ impl Lowering<'_> {
         respect_ttl: bool,
         family: DnsFamily,
     ) -> Option<Dns> {
-        let Some(assignment) = &cluster.load_assignment else {
-            self.error_in("load_assignment", "is necessary: it holds the names to resolve");
-            return None;
+        let empty = ClusterLoadAssignment {
+            cluster_name: cluster.name.clone(),
+            ..ClusterLoadAssignment::default()
         };
+        let assignment = cluster.load_assignment.as_ref().unwrap_or(&empty);
         let strict = matches!(addresses, Addresses::Every);
         let one = [assignment.endpoints.len()]
             .into_iter()

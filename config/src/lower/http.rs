@@ -1,8 +1,5 @@
 //! The HTTP connection manager.
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -33,7 +30,6 @@ use crate::ir::http::Routes;
 use crate::ir::http::ServerHeader;
 use crate::ir::http::StripPort;
 use crate::ir::http::Underscores;
-use crate::ir::listener::Cidr;
 
 /// The source of [`ConnectionManager::id`].
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -298,7 +294,8 @@ impl Lowering<'_> {
 
     fn internal_addresses(&mut self, message: &HttpConnectionManager) -> InternalAddresses {
         match &message.internal_address_config {
-            None => InternalAddresses { ranges: default_internal_ranges(), unix_sockets: false },
+            // Since 1.33 nobody is internal without a configuration, not even this host.
+            None => InternalAddresses::default(),
             Some(config) => self.field("internal_address_config", |cx| InternalAddresses {
                 ranges: cx.list("cidr_ranges", &config.cidr_ranges, Self::cidr),
                 unix_sockets: config.unix_sockets,
@@ -346,14 +343,6 @@ struct ConnectionLimits {
     idle_timeout: Option<Duration>,
     max_connection_duration: Option<Duration>,
     max_stream_duration: Option<Duration>,
-}
-
-/// Without a configuration nobody is internal but this host.
-fn default_internal_ranges() -> Vec<Cidr> {
-    vec![
-        Cidr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8),
-        Cidr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
-    ]
 }
 
 fn server_header(message: &HttpConnectionManager) -> ServerHeader {

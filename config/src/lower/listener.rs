@@ -1,6 +1,5 @@
 //! Listeners: where to accept, and which chain serves a connection.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ impl Lowering<'_> {
     }
 
     fn listener(&mut self, message: &pb::Listener, digest: Digest) -> Option<Listener> {
-        self.check_listener_kind(message);
+        self.check_listener_kind(message)?;
         let address = self.field("address", |cx| cx.address(message.address.as_ref()));
         let additional =
             self.list("additional_addresses", &message.additional_addresses, |cx, one| {
@@ -102,8 +101,9 @@ impl Lowering<'_> {
     }
 
     /// Kinds of listeners that are no TCP listeners, and other ways to find a chain.
-    fn check_listener_kind(&mut self, message: &pb::Listener) {
-        if message.udp_listener_config.is_some() {
+    fn check_listener_kind(&mut self, message: &pb::Listener) -> Option<()> {
+        let errors = self.error_count();
+        if message.udp_listener_config.is_some() || is_udp(message) {
             self.error_in("udp_listener_config", "UDP and QUIC listeners are not supported yet");
         }
         if message.api_listener.is_some() {
@@ -122,6 +122,7 @@ impl Lowering<'_> {
         if message.transparent == Some(true) {
             self.error_in("transparent", "transparent sockets are not supported yet");
         }
+        (self.error_count() == errors).then_some(())
     }
 
     fn listener_filters(&mut self, filters: &[pb::ListenerFilter]) -> Inspect {
@@ -232,11 +233,10 @@ impl Lowering<'_> {
         let server_names = self.list("server_names", &message.server_names, |cx, name| {
             let name = name.to_ascii_lowercase();
             let bare = name.strip_prefix('*').unwrap_or(&name);
-            if name == "*" {
-                // Envoy takes it as any name.
-                return None;
-            }
-            if bare.contains('*') || (bare.len() < name.len() && !bare.starts_with('.')) {
+            if bare.contains('*')
+                || bare.is_empty()
+                || (bare.len() < name.len() && !bare.starts_with('.'))
+            {
                 cx.error(format!("partial wildcards are not supported in server_names: {name:?}"));
                 return None;
             }
@@ -271,27 +271,13 @@ impl Lowering<'_> {
         };
         (self.error_count() == errors).then_some(lowered)
     }
+}
 
-    /// Two chains with the same conditions: the second would never serve anybody.
-    fn check_distinct(&mut self, chains: &[pb::FilterChain]) {
-        let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
-        for (index, chain) in chains.iter().enumerate() {
-            let mut matches = chain.filter_chain_match.clone().unwrap_or_default();
-            matches.server_names.sort_unstable();
-            matches.application_protocols.sort_unstable();
-            matches.source_ports.sort_unstable();
-            if let Some(first) = seen.insert(matches.encode_to_vec(), index) {
-                let text = format!(
-                    "filter chain {:?} has the same matching rules defined as {:?}",
-                    chain.name,
-                    chains.get(first).map(|chain| chain.name.as_str()).unwrap_or_default()
-                );
-                self.item("filter_chains", index, |cx| {
-                    cx.error(text).hint(format!("the other one is filter_chains[{first}]"));
-                });
-            }
-        }
-    }
+fn is_udp(message: &pb::Listener) -> bool {
+    use palanquin_proto::envoy::config::core::v3::address::Address as Kind;
+    use palanquin_proto::envoy::config::core::v3::socket_address::Protocol;
+    let address = message.address.as_ref().and_then(|address| address.address.as_ref());
+    matches!(address, Some(Kind::SocketAddress(socket)) if socket.protocol() == Protocol::Udp)
 }
 
 #[expect(deprecated, reason = "Istio still sends the old field")]

@@ -30,6 +30,7 @@ mod http_filters;
 mod listener;
 mod matcher;
 mod network;
+mod overlap;
 mod protocol;
 mod regex;
 mod retry;

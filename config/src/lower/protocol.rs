@@ -100,11 +100,17 @@ impl Lowering<'_> {
     pub(super) fn upstream_options(&mut self, cluster: &Cluster) -> Option<UpstreamOptions> {
         let typed = cluster.typed_extension_protocol_options.get(HTTP_OPTIONS);
         for key in cluster.typed_extension_protocol_options.keys() {
-            if key != HTTP_OPTIONS {
-                self.entry("typed_extension_protocol_options", key, |cx| {
-                    cx.warning("is not supported yet and ignored");
-                });
+            if key == HTTP_OPTIONS {
+                continue;
             }
+            self.entry("typed_extension_protocol_options", key, |cx| {
+                if key.starts_with("envoy.") {
+                    cx.warning("is not supported yet and ignored");
+                } else {
+                    cx.error("didn't find a registered implementation for this name")
+                        .did_you_mean(key, [HTTP_OPTIONS]);
+                }
+            });
         }
         match typed {
             Some(any) => self.entry("typed_extension_protocol_options", HTTP_OPTIONS, |cx| {
