@@ -2,6 +2,8 @@
 //!
 //! `cargo insta review`, or `INSTA_UPDATE=always cargo test`, after a change that was meant.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::Path;
 
 use palanquin_config::diagnostic::{FieldPath, Problems};

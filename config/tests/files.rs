@@ -1,5 +1,7 @@
 //! Whole files: the examples load, what is read can be written and read again, and no text panics.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::path::{Path, PathBuf};
 
 use palanquin_config::file::{self, Form, Secrets, UnknownFields};

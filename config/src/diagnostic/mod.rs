@@ -89,7 +89,7 @@ pub struct Problems {
     errors: usize,
     dropped: usize,
     /// Takes the hints of a problem that was not kept.
-    overflow: Option<Problem>,
+    overflow: Option<Box<Problem>>,
 }
 
 impl Problems {
@@ -117,7 +117,7 @@ impl Problems {
             return &mut self.kept[last];
         }
         self.dropped += 1;
-        self.overflow.insert(problem)
+        self.overflow.insert(Box::new(problem))
     }
 
     /// Moves all problems of `other` to the end of this collection.

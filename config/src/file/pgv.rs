@@ -59,7 +59,7 @@ pub(crate) fn check_bytes(rules: &[Rule], length: usize) -> Result<(), String> {
 /// Checks a number, a duration in seconds, an enum or a boolean.
 pub(crate) fn check_number(rules: &[Rule], value: f64) -> Result<(), String> {
     let is_one_of = |numbers: &[i64]| {
-        #[expect(clippy::cast_precision_loss, reason = "enum numbers are small")]
+        #[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "small whole numbers")]
         numbers.iter().any(|number| *number as f64 == value)
     };
     for rule in rules {

@@ -58,8 +58,8 @@ impl SpanIndex {
         for problem in problems.iter_mut().filter(|problem| problem.position.is_none()) {
             problem.position = self.locate(&problem.path);
             if let Index::Expanded(origins) = &self.0 {
-                problem.path =
-                    nearest(origins, &problem.path).map_or("".into(), |origin| origin.path.clone());
+                let origin = nearest(origins, &problem.path);
+                problem.path = origin.map(|origin| origin.path.clone()).unwrap_or_default();
             }
         }
     }
@@ -131,7 +131,7 @@ fn field<'n>(node: &'n Node, name: &str) -> Option<(Position, &'n Node)> {
 }
 
 /// A value is best pointed at itself when it is a scalar, and by its key when it is a block.
-fn entry<'n>(node: &'n Node, wanted: impl Fn(&str) -> bool) -> Option<(Position, &'n Node)> {
+fn entry(node: &Node, wanted: impl Fn(&str) -> bool) -> Option<(Position, &Node)> {
     let entries = node.entries()?;
     let (key, value) = entries.iter().find(|(key, _)| key.text().is_some_and(&wanted))?;
     let position = if value.text().is_some() { value.position } else { key.position };

@@ -135,12 +135,11 @@ fn field_mask(walker: &mut Walker<'_>, node: &Node, out: &mut Vec<u8>) {
 }
 
 fn structure(walker: &mut Walker<'_>, node: &Node, out: &mut Vec<u8>) {
-    match node.entries() {
-        Some(entries) => map_of_values(entries, out),
-        None => {
-            let text = format!("expected a mapping (free form), found {}", node.kind());
-            walker.error(node.position, text);
-        }
+    if let Some(entries) = node.entries() {
+        map_of_values(entries, out);
+    } else {
+        let text = format!("expected a mapping (free form), found {}", node.kind());
+        walker.error(node.position, text);
     }
 }
 

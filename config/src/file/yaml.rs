@@ -165,7 +165,7 @@ impl Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain
-                    && !tag.as_ref().is_some_and(|tag| tag.core_suffix() == Some("str"));
+                    && tag.as_ref().is_none_or(|tag| tag.core_suffix() != Some("str"));
                 // Envoy's way to keep anchors somewhere: `!ignore shared: ...` is skipped.
                 let ignored = tag.is_some_and(|tag| tag.original() == "!ignore");
                 self.add(Node::scalar(text.into_owned(), plain, position), anchor, ignored)
@@ -281,6 +281,8 @@ fn count(number: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::{MAX_DEPTH, Node, parse};
 
     fn read(text: &str) -> Node {
@@ -326,7 +328,7 @@ mod tests {
         for level in 1..10 {
             let alias = format!("*a{}", level - 1);
             let items = vec![alias; 10].join(", ");
-            text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+            let _ = writeln!(text, "a{level}: &a{level} [{items}]");
         }
         assert!(fault(&text).contains("aliases expand"));
     }
@@ -337,7 +339,7 @@ mod tests {
         assert!(parse(&format!("{}{}", "[".repeat(deep), "]".repeat(deep)), 0).is_err());
         let mut text = String::from("a0: &a0 [x]\n");
         for level in 1..=MAX_DEPTH {
-            text.push_str(&format!("a{level}: &a{level} [*a{}]\n", level - 1));
+            let _ = writeln!(text, "a{level}: &a{level} [*a{}]", level - 1);
         }
         assert!(fault(&text).contains("nested deeper"));
     }

@@ -156,7 +156,7 @@ pub(super) fn tls(reader: &mut Reader, node: &Node) -> Option<Tls> {
         }
     }
     // Who names a CA for clients wants them checked.
-    let require_client = require.unwrap_or(client_ca.is_some());
+    let require_client = require.unwrap_or_else(|| client_ca.is_some());
     Some(Tls { cert: cert?, key: key?, client_ca, require_client })
 }
 

@@ -119,23 +119,21 @@ fn document(reader: &mut Reader, tree: &Node, build: &mut Build) -> Option<Strin
     }
     let default_tls =
         top.get("tls").and_then(|node| reader.within("tls", |reader| listen::tls(reader, node)));
-    let listeners = match top.get("listen") {
-        Some(node) => reader.within("listen", |reader| listen::read(reader, node)),
-        None => {
-            reader.error(tree, "\"listen\" is missing").hint("e.g. listen: :8080");
-            Vec::new()
-        }
+    let listeners = if let Some(node) = top.get("listen") {
+        reader.within("listen", |reader| listen::read(reader, node))
+    } else {
+        reader.error(tree, "\"listen\" is missing").hint("e.g. listen: :8080");
+        Vec::new()
     };
     let mut upstreams = upstream::Upstreams::default();
     if let Some(node) = top.get("upstreams") {
         reader.within("upstreams", |reader| upstreams.read(reader, node));
     }
-    let routes = match top.get("routes") {
-        Some(node) => reader.within("routes", |reader| route::read(reader, node, &mut upstreams)),
-        None => {
-            reader.error(tree, "\"routes\" is missing").hint("e.g. routes: { /: localhost:3000 }");
-            Vec::new()
-        }
+    let routes = if let Some(node) = top.get("routes") {
+        reader.within("routes", |reader| route::read(reader, node, &mut upstreams))
+    } else {
+        reader.error(tree, "\"routes\" is missing").hint("e.g. routes: { /: localhost:3000 }");
+        Vec::new()
     };
     let tenants = top
         .get("tenants")

@@ -136,9 +136,9 @@ fn forward(
     }
     if let Some(node) = entries.get("rewrite") {
         let path = reader.within("rewrite", |reader| {
-            reader.parsed(node, "a path", |text| match text.starts_with('/') {
-                true => Ok(text.to_owned()),
-                false => Err(format!("{text:?} is not a path: it begins with /")),
+            reader.parsed(node, "a path", |text| {
+                let path = text.starts_with('/').then(|| text.to_owned());
+                path.ok_or_else(|| format!("{text:?} is not a path: it begins with /"))
             })
         });
         if let (Some(at), true) = (entries.key("rewrite"), entries.get("strip-prefix").is_some()) {
@@ -337,10 +337,8 @@ pub(super) fn build(routes: &[Route], path: &str, build: &mut Build) -> Json {
 }
 
 fn one(route: &Route) -> Json {
-    let mut matcher = match route.key.is_prefix() {
-        true => json!({"prefix": route.key.path}),
-        false => json!({"path": route.key.path}),
-    };
+    let kind = if route.key.is_prefix() { "prefix" } else { "path" };
+    let mut matcher = json!({kind: route.key.path});
     let string_match = match route.key.methods.as_slice() {
         [] => None,
         [only] => Some(json!({"exact": only})),

@@ -191,7 +191,7 @@ fn settings(reader: &mut Reader, entries: &Entries<'_>, out: &mut Upstream) {
         out.retry = reader.within("retry", |reader| retry(reader, node));
     }
     if let Some(node) = entries.get("breaker") {
-        out.breaker = reader.within("breaker", |reader| breaker(reader, node));
+        out.breaker = Some(reader.within("breaker", |reader| breaker(reader, node)));
     }
     if let Some(node) = entries.get("h2") {
         out.http2 |= reader.within("h2", |reader| reader.boolean(node)) == Some(true);
@@ -207,12 +207,11 @@ fn endpoints(reader: &mut Reader, node: &Node, out: &mut Upstream) {
         let mut words = text.split_whitespace();
         let mut address = words.next().unwrap_or_default();
         for word in words {
-            match word {
-                "h2" => out.http2 = true,
-                _ => {
-                    let text = format!("{word:?} after an address is not known");
-                    reader.error(item, text).hint("h2 is: the upstream speaks HTTP/2");
-                }
+            if word == "h2" {
+                out.http2 = true;
+            } else {
+                let text = format!("{word:?} after an address is not known");
+                reader.error(item, text).hint("h2 is: the upstream speaks HTTP/2");
             }
         }
         if let Some(rest) = address.strip_prefix("dns:") {
@@ -267,7 +266,7 @@ pub(super) fn retry(reader: &mut Reader, node: &Node) -> Option<Json> {
     })
 }
 
-fn breaker(reader: &mut Reader, node: &Node) -> Option<Json> {
+fn breaker(reader: &mut Reader, node: &Node) -> Json {
     let known = ["connections", "pending", "requests", "retries"];
     let entries = reader.entries(node, "a breaker", &known);
     let mut out = json!({});
@@ -284,7 +283,7 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Json> {
         };
         set(&mut out, &field, limit);
     }
-    Some(out)
+    out
 }
 
 /// Reads `tls: { ca, sni, cert, key }` of an upstream.

@@ -104,7 +104,7 @@ static_resources:
 
 #[test]
 fn what_is_not_safe_to_ignore_is_an_error() {
-    let yaml = r#"
+    let yaml = r"
 static_resources:
   clusters:
   - name: a
@@ -112,14 +112,14 @@ static_resources:
     load_assignment:
       cluster_name: a
       policy: { drop_overloads: [{ category: x, drop_percentage: { numerator: 1 } }] }
-"#;
+";
     let path = "static_resources.clusters[0].load_assignment.policy.drop_overloads";
     assert_eq!(report(yaml), [(Severity::Error, path.to_owned())]);
 }
 
 #[test]
 fn default_values_and_silent_fields_are_not_reported() {
-    let yaml = r#"
+    let yaml = r"
 deferred_stat_options: { enable_deferred_creation_stats: true }
 static_resources:
   clusters:
@@ -127,6 +127,6 @@ static_resources:
     connect_timeout: 1s
     wait_for_warm_on_init: false
     use_tcp_for_dns_lookups: false
-"#;
+";
     assert_eq!(report(yaml), []);
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use anyhow::{Context, Result};
-use prost_reflect::{Cardinality, DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{
+    Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value,
+};
 
 use crate::rules;
 
@@ -27,7 +29,7 @@ pub(crate) fn render(pool: &DescriptorPool) -> Result<String> {
     enums.sort_by(|a, b| a.full_name().cmp(b.full_name()));
     let index = Index {
         messages: number(messages.iter().map(MessageDescriptor::full_name)),
-        enums: number(enums.iter().map(|item| item.full_name())),
+        enums: number(enums.iter().map(EnumDescriptor::full_name)),
         rules: pool.get_extension_by_name("validate.rules").context("no validate.rules")?,
         required: pool.get_extension_by_name("validate.required").context("no required")?,
         sensitive: pool.get_extension_by_name("udpa.annotations.sensitive").context("sensitive")?,

@@ -8,6 +8,7 @@
 //! The tables under `generated` are written by `config/proto/gen`.
 
 mod rule;
+#[allow(clippy::all, clippy::pedantic, reason = "generated tables")]
 mod tables;
 
 pub use rule::Rule;

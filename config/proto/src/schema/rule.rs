@@ -27,9 +27,9 @@ pub enum Rule {
     /// A string that is an IP address.
     Ip,
     /// Rules for each item of a list.
-    Items(&'static [Rule]),
+    Items(&'static [Self]),
     /// Rules for each key of a map.
-    Keys(&'static [Rule]),
+    Keys(&'static [Self]),
     /// Strictly less; durations in seconds.
     Lt(f64),
     /// Less or equal; durations in seconds.
@@ -69,5 +69,5 @@ pub enum Rule {
     /// A string that is a URI or a relative reference.
     UriRef,
     /// Rules for each value of a map.
-    Values(&'static [Rule]),
+    Values(&'static [Self]),
 }

@@ -11,7 +11,11 @@ use serde_json::{Map, Value};
 
 use super::base64;
 use super::load::split_any;
-use super::wire::{Fields, Malformed, Payload, last_bytes, take_varint};
+use super::wire::{Fields, Malformed, Payload, last_bytes};
+
+mod value;
+
+use value::{float, redacted, scalar, unpack};
 
 /// Whether sensitive fields are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +26,6 @@ pub enum Secrets {
     Show,
 }
 
-/// What a hidden text becomes; bytes become its base64, so that the dump still parses.
-const REDACTED: &str = "[redacted]";
 /// Deeper messages are shown as base64.
 const MAX_DEPTH: u8 = 100;
 
@@ -87,7 +89,7 @@ impl Printer {
         for (index, payloads) in groups {
             let field = &message.fields()[index];
             let shown = if field.is_sensitive() && self.secrets == Secrets::Redact {
-                Some(self.redacted(field, &payloads, depth))
+                Some(redacted(field, &payloads, depth))
             } else {
                 self.field(field, &payloads, depth)?
             };
@@ -138,7 +140,7 @@ impl Printer {
                 if implicit && is_default(*last) {
                     return Ok(None);
                 }
-                self.scalar(field, *last).map(Some)
+                scalar(field, *last).map(Some)
             }
         }
     }
@@ -154,7 +156,7 @@ impl Printer {
         for field in Fields::new(bytes) {
             match field? {
                 (1, payload) => {
-                    key = match self.scalar(entry.field(1).ok_or(Malformed)?, payload)? {
+                    key = match scalar(entry.field(1).ok_or(Malformed)?, payload)? {
                         Value::String(text) => text,
                         other => other.to_string(),
                     };
@@ -163,7 +165,7 @@ impl Printer {
                     let message = value_field.message().ok_or(Malformed)?;
                     value = Some(self.message(message, bytes, depth + 1)?);
                 }
-                (2, payload) => value = Some(self.scalar(value_field, payload)?),
+                (2, payload) => value = Some(scalar(value_field, payload)?),
                 _ => {}
             }
         }
@@ -190,89 +192,18 @@ impl Printer {
             (Kind::Message(_), Payload::Bytes(bytes)) => {
                 out.push(self.message(field.message().ok_or(Malformed)?, bytes, depth + 1)?);
             }
-            (Kind::String | Kind::Bytes, _) => out.push(self.scalar(field, payload)?),
+            (Kind::String | Kind::Bytes, _) => out.push(scalar(field, payload)?),
             (_, Payload::Bytes(packed)) => {
                 let mut rest = packed;
                 while !rest.is_empty() {
                     let (payload, after) = unpack(field.kind(), rest).ok_or(Malformed)?;
-                    out.push(self.scalar(field, payload)?);
+                    out.push(scalar(field, payload)?);
                     rest = after;
                 }
             }
-            _ => out.push(self.scalar(field, payload)?),
+            _ => out.push(scalar(field, payload)?),
         }
         Ok(())
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "protobuf keeps the low bits of a varint"
-    )]
-    fn scalar(self, field: &'static Field, payload: Payload<'_>) -> Result<Value, Malformed> {
-        Ok(match (field.kind(), payload) {
-            (Kind::Bool, Payload::Varint(value)) => Value::Bool(value != 0),
-            (Kind::Enum(_), Payload::Varint(value)) => {
-                let number = value as i32;
-                match field.enumeration().and_then(|kind| kind.name_of(number)) {
-                    Some(name) => Value::String(name.to_owned()),
-                    None => Value::from(number),
-                }
-            }
-            (Kind::Int32, Payload::Varint(value)) => Value::from(value as i32),
-            (Kind::Uint32, Payload::Varint(value)) => Value::from(value as u32),
-            // JSON numbers are doubles to many readers, so 64 bits go as texts.
-            (Kind::Int64, Payload::Varint(value)) => Value::String((value as i64).to_string()),
-            (Kind::Uint64, Payload::Varint(value)) => Value::String(value.to_string()),
-            (Kind::Sint32, Payload::Varint(value)) => Value::from(unzigzag(value) as i32),
-            (Kind::Sint64, Payload::Varint(value)) => Value::String(unzigzag(value).to_string()),
-            (Kind::Fixed32, Payload::Fixed32(value)) => Value::from(value),
-            (Kind::Sfixed32, Payload::Fixed32(value)) => Value::from(value as i32),
-            (Kind::Fixed64, Payload::Fixed64(value)) => Value::String(value.to_string()),
-            (Kind::Sfixed64, Payload::Fixed64(value)) => Value::String((value as i64).to_string()),
-            (Kind::Float, Payload::Fixed32(value)) => {
-                // By way of its shortest text, or 0.1 would show as 0.10000000149011612.
-                let text = f32::from_bits(value).to_string();
-                float(text.parse().unwrap_or(f64::NAN))
-            }
-            (Kind::Double, Payload::Fixed64(value)) => float(f64::from_bits(value)),
-            (Kind::String, Payload::Bytes(bytes)) => {
-                Value::String(String::from_utf8_lossy(bytes).into_owned())
-            }
-            (Kind::Bytes, Payload::Bytes(bytes)) => Value::String(base64::encode(bytes)),
-            _ => return Err(Malformed),
-        })
-    }
-
-    /// A sensitive field: its shape with every text hidden and every number left out.
-    fn redacted(self, field: &'static Field, payloads: &[Payload<'_>], depth: u8) -> Value {
-        let one = |payload: &Payload<'_>| match (field.kind(), field.message(), payload) {
-            (Kind::Bytes, ..) => Value::String(base64::encode(REDACTED.as_bytes())),
-            (_, Some(message), Payload::Bytes(bytes)) if depth < MAX_DEPTH => {
-                if has_own_json(message) {
-                    return Value::String(REDACTED.to_owned());
-                }
-                let mut groups: BTreeMap<u32, Vec<Payload<'_>>> = BTreeMap::new();
-                for (number, payload) in Fields::new(bytes).flatten() {
-                    groups.entry(number).or_default().push(payload);
-                }
-                let mut out = Map::new();
-                for (number, payloads) in groups {
-                    let Some(inner) = message.field(number) else { continue };
-                    if matches!(inner.kind(), Kind::String | Kind::Bytes | Kind::Message(_)) {
-                        let value = self.redacted(inner, &payloads, depth + 1);
-                        out.insert(inner.name().to_owned(), value);
-                    }
-                }
-                Value::Object(out)
-            }
-            _ => Value::String(REDACTED.to_owned()),
-        };
-        match field.label() {
-            Label::Repeated => Value::Array(payloads.iter().map(one).collect()),
-            Label::Map => Value::Object(Map::new()),
-            _ => payloads.last().map_or(Value::Null, one),
-        }
     }
 
     fn well_known(
@@ -319,7 +250,7 @@ impl Printer {
                 let value = message.field(1).ok_or(Malformed)?;
                 let last = Fields::new(bytes).flatten().last();
                 match (last, value.kind()) {
-                    (Some((_, payload)), _) => self.scalar(value, payload)?,
+                    (Some((_, payload)), _) => scalar(value, payload)?,
                     (None, Kind::Bool) => Value::Bool(false),
                     (None, Kind::String | Kind::Bytes) => Value::String(String::new()),
                     (None, Kind::Int64 | Kind::Uint64) => Value::String("0".to_owned()),
@@ -368,26 +299,6 @@ fn list(bytes: &[u8], depth: u8) -> Result<Value, Malformed> {
     Ok(Value::Array(out))
 }
 
-fn float(value: f64) -> Value {
-    #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
-    if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
-        return Value::from(value as i64);
-    }
-    serde_json::Number::from_f64(value).map_or_else(
-        || {
-            let name = if value.is_nan() {
-                "NaN"
-            } else if value > 0.0 {
-                "Infinity"
-            } else {
-                "-Infinity"
-            };
-            Value::String(name.to_owned())
-        },
-        Value::Number,
-    )
-}
-
 /// Seconds with 0, 3, 6 or 9 digits, as protobuf writes them.
 fn duration(bytes: &[u8]) -> Result<String, Malformed> {
     let duration: prost_types::Duration = prost::Message::decode(bytes).map_err(|_| Malformed)?;
@@ -408,24 +319,4 @@ fn is_default(payload: Payload<'_>) -> bool {
         Payload::Fixed32(value) => value == 0,
         Payload::Bytes(bytes) => bytes.is_empty(),
     }
-}
-
-/// Splits one scalar off a packed list.
-fn unpack(kind: Kind, bytes: &[u8]) -> Option<(Payload<'_>, &[u8])> {
-    match kind {
-        Kind::Fixed32 | Kind::Sfixed32 | Kind::Float => {
-            let (taken, rest) = bytes.split_at_checked(4)?;
-            Some((Payload::Fixed32(u32::from_le_bytes(taken.try_into().ok()?)), rest))
-        }
-        Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => {
-            let (taken, rest) = bytes.split_at_checked(8)?;
-            Some((Payload::Fixed64(u64::from_le_bytes(taken.try_into().ok()?)), rest))
-        }
-        _ => take_varint(bytes).map(|(value, rest)| (Payload::Varint(value), rest)),
-    }
-}
-
-#[expect(clippy::cast_possible_wrap, reason = "zigzag encoding is defined by wrapping")]
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
