@@ -65,10 +65,18 @@ impl ConnectionOptions {
         Ok(())
     }
 
-    /// Removes the nominated fields; `Refused` when a request may not ask for one of them.
+    /// Removes the nominated fields. The others keep their order, which `HeaderMap::remove` would not.
     pub fn remove_nominated(&self, headers: &mut HeaderMap) {
-        for name in &self.nominated {
-            headers.remove(name);
+        if !self.nominated.iter().any(|name| headers.contains_key(name)) {
+            return;
+        }
+        let mut current = None;
+        for (name, value) in std::mem::take(headers) {
+            // a name comes with the first of its values only
+            current = name.or(current);
+            if let Some(name) = current.as_ref().filter(|name| !self.nominated.contains(name)) {
+                headers.append(name.clone(), value);
+            }
         }
     }
 

@@ -252,11 +252,22 @@ fn violation_of(error: httparse::Error, data: &[u8], settings: &Settings) -> Vio
         httparse::Error::Version if !settings.accept_http_10 && is_other_version(data) => {
             Violation::LowVersion
         }
+        httparse::Error::Version | httparse::Error::Token
+            if !settings.accept_http_10 && is_http_09(data) =>
+        {
+            Violation::LowVersion
+        }
         httparse::Error::HeaderName => Violation::Codec("header name"),
         httparse::Error::HeaderValue => Violation::Codec("header value"),
         httparse::Error::Version => Violation::Codec("version"),
         _ => Violation::Codec("request line"),
     }
+}
+
+/// True when the request line is `GET` and a path without a version.
+fn is_http_09(data: &[u8]) -> bool {
+    let line = data.split(|b| *b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    line.strip_prefix(b"GET /").is_some_and(|path| !path.contains(&b' '))
 }
 
 /// True when the request line ends in `HTTP/` digit `.` digit.
