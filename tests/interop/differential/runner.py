@@ -85,6 +85,9 @@ async def observe(group, case, env):
         seen["log"] = await new_log_lines(env, case.log_lines)
     for origin in env.origins.values():
         origin.script = []
+        origin.settle()
+    # The proxy must have seen those connections go before the next case.
+    await asyncio.sleep(0.03)
     if env.proxy.process.returncode is not None:
         seen["process"] = f"ended with {env.proxy.process.returncode}: {env.proxy.tail()}"
     return normal(seen, env.names())

@@ -28,6 +28,7 @@ class Origin:
         self.server = None
         self.port = None
         self._tasks = set()
+        self._busy = set()
 
     async def start(self):
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls, limit=1 << 22)
@@ -39,6 +40,11 @@ class Origin:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def settle(self):
+        """Drops connections that are still within an answer (held, echoing, asleep), so that no later request meets them in a pool."""
+        for task in list(self._busy):
+            task.cancel()
 
     async def _serve(self, reader, writer):
         self.connections += 1
@@ -61,6 +67,14 @@ class Origin:
         record = {"origin": self.name, "line": line, "headers": headers, "body": "", "complete": False}
         self.seen.append(record)
         steps = list(self.script.pop(0)) if self.script else self._default(line)
+        task = asyncio.current_task()
+        self._busy.add(task)
+        try:
+            return await self._answer(reader, writer, headers, record, steps)
+        finally:
+            self._busy.discard(task)
+
+    async def _answer(self, reader, writer, headers, record, steps):
         early = bool(steps) and steps[0] == "early"
         if early:
             steps.pop(0)

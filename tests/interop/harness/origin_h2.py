@@ -40,6 +40,9 @@ class Origin2:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def settle(self):
+        """Nothing to do: a stream that is held does not hold the connection."""
+
     async def _serve(self, reader, writer):
         self.connections += 1
         task = asyncio.current_task()

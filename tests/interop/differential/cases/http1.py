@@ -117,7 +117,7 @@ KEEPING = Group("h1-connections", vhosts=ROUTES, hcm={"common_http_protocol_opti
     raw("connection: close in a list", request(headers=[("connection", "x, close")])),
     raw("connection: keep-alive", request(headers=[("connection", "keep-alive")])),
     raw("a bad second request", request("/1") + b"BAD\r\n\r\n", expect=2),
-    raw("a half-closed client is still answered", [request(), "eof"], None),
+    raw("a half-closed client", [request(), "eof"], None),
     raw("a head in small pieces", [bytes([byte]) for byte in request("/pieces")]),
     raw("a body in pieces", [post(b"Content-Length: 4"), ("sleep", 0.05), b"ab", ("sleep", 0.05), b"cd"]),
     raw("proxy-connection: close", request(headers=[("proxy-connection", "close")]), None),
@@ -137,7 +137,7 @@ TEN = Group("h1-http10", vhosts=ROUTES, hcm={"http_protocol_options": {"accept_h
     raw("HTTP/1.0 with Transfer-Encoding", b"POST / HTTP/1.0\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", None,
         wanted={"status": 400, "origin_requests": 0}, why="security.md row 13"),
     raw("HTTP/1.0 with a body", b"POST / HTTP/1.0\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc"),
-    raw("a request line of HTTP/0.9", b"GET /\r\n\r\n", None, seconds=2),
+    raw("a request line of HTTP/0.9", b"GET /\r\n\r\n", None, seconds=2, wanted={"status": (200, 400, 426)}, why="any safe answer"),
 ])
 
 BODIES = Group("h1-answers", vhosts=ROUTES, cases=[

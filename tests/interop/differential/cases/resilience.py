@@ -61,7 +61,7 @@ IDLE = Group("timeouts-downstream", hcm={"stream_idle_timeout": "0.5s", "request
                                          "common_http_protocol_options": {"idle_timeout": "0.7s"}},
              vhosts=[vhost("v", ["*"], [route("/")])], cases=[
     raw("half a head is 408", b"GET / HTTP/1.1\r\nHost: a", status=None, settle=2),
-    raw("a body that stops is 408", b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nab", status=408, settle=1),
+    raw("a body that stops is 408", b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nab", status=408, settle=2.5),
     raw("an idle connection is closed", request(), settle=7.5),
     raw("a connection that says nothing", [("sleep", 0.1)], status=None, expect=1, methods=[], seconds=7),
 ])
