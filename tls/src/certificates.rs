@@ -70,7 +70,11 @@ impl Certificates {
     /// Chooses by name, exact before wildcard, then by the key types that the peer can verify. When no
     /// certificate carries the name, the first of all is taken; without a name, or with
     /// `full_scan_certs_on_sni_mismatch`, the best for the key types (all as in Envoy).
-    pub(crate) fn select(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<&Loaded> {
+    pub(crate) fn select(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<&Loaded> {
         let first = match self.loaded.as_slice() {
             [] => return None,
             [only] => return Some(only),
@@ -159,8 +163,8 @@ fn load_one(
     };
     let mut certified = CertifiedKey::new(secret.chain.clone(), key);
     certified.ocsp.clone_from(&secret.ocsp_staple);
-    let identity = identity::of(&secret.chain, true)
-        .ok_or_else(|| bad(0, "it cannot be read".to_owned()))?;
+    let identity =
+        identity::of(&secret.chain, true).ok_or_else(|| bad(0, "it cannot be read".to_owned()))?;
     Ok(Loaded { certified: Arc::new(certified), identity })
 }
 

@@ -106,7 +106,9 @@ impl TlsError {
     /// are BoringSSL's where the cause is the same.
     pub fn transport_failure_reason(&self) -> String {
         let (number, name) = match self {
-            Self::Alert(alert) => return boring_text(1000 + u32::from(u8::from(*alert)), &alert_name(*alert)),
+            Self::Alert(alert) => {
+                return boring_text(1000 + u32::from(u8::from(*alert)), &alert_name(*alert));
+            }
             Self::Closed | Self::Io(_) => return "TLS_error_end".to_owned(),
             Self::NoPeerCertificate => (192, "PEER_DID_NOT_RETURN_A_CERTIFICATE".to_owned()),
             Self::Protocol(error) => protocol_reason(error),
@@ -158,7 +160,8 @@ fn protocol_reason(error: &rustls::Error) -> (u32, String) {
     use rustls::PeerIncompatible as Incompatible;
     let (number, name) = match error {
         Error::PeerIncompatible(
-            Incompatible::NoCipherSuitesInCommon | Incompatible::NoCertificateRequestSignatureSchemesInCommon,
+            Incompatible::NoCipherSuitesInCommon
+            | Incompatible::NoCertificateRequestSignatureSchemesInCommon,
         ) => (184, "NO_SHARED_CIPHER"),
         Error::PeerIncompatible(Incompatible::NoKxGroupsInCommon) => (266, "NO_SHARED_GROUP"),
         Error::PeerIncompatible(Incompatible::NoSignatureSchemesInCommon) => {

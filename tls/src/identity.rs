@@ -149,7 +149,12 @@ fn text_bytes(value: &Any<'_>) -> Option<Vec<u8>> {
                 [high, low] => u16::from_be_bytes([*high, *low]),
                 _ => 0,
             });
-            Some(char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect::<String>().into())
+            Some(
+                char::decode_utf16(units)
+                    .map(|c| c.unwrap_or('\u{fffd}'))
+                    .collect::<String>()
+                    .into(),
+            )
         }
         Tag::UniversalString => {
             let points = value.data.chunks_exact(4).map(|quad| match quad {

@@ -27,7 +27,10 @@ impl KeyLogFile {
             .open(&settings.path)
             .map(|file| Self(Mutex::new(file)))
             .map_err(|error| {
-                TlsConfigError::new("common_tls_context.key_log.path", TlsConfigFault::KeyLog(error))
+                TlsConfigError::new(
+                    "common_tls_context.key_log.path",
+                    TlsConfigFault::KeyLog(error),
+                )
             })
     }
 }

@@ -20,7 +20,11 @@ pub(crate) fn versions(params: &TlsParams) -> Vec<&'static SupportedProtocolVers
         (TlsVersion::Tls12, &rustls::version::TLS12),
     ];
     let range = params.min_version..=params.max_version;
-    known.into_iter().filter(|(version, _)| range.contains(version)).map(|(_, known)| known).collect()
+    known
+        .into_iter()
+        .filter(|(version, _)| range.contains(version))
+        .map(|(_, known)| known)
+        .collect()
 }
 
 /// The provider with only the configured suites, key exchanges and signature schemes, in their order.

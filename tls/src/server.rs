@@ -143,9 +143,8 @@ impl ServerTls {
     /// # Errors
     /// The handshake failed, and the client was told by an alert where TLS has one.
     pub async fn handshake(&self, io: Peeked, cx: HandshakeCx) -> Result<Secured, TlsError> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), io)
-            .await
-            .map_err(TlsError::from_io)?;
+        let start =
+            LazyConfigAcceptor::new(Acceptor::default(), io).await.map_err(TlsError::from_io)?;
         let hello = start.client_hello();
         let sni = hello.server_name().map(lower_name);
         let local = self
@@ -164,8 +163,9 @@ impl ServerTls {
     fn config_for(&self, hello: &ClientHello<'_>, cx: HandshakeCx) -> Arc<ServerConfig> {
         let offered = hello.alpn();
         let variant = Variant {
-            alpn: offered
-                .is_some_and(|mut offered| offered.any(|o| self.alpn.iter().any(|ours| **ours == *o))),
+            alpn: offered.is_some_and(|mut offered| {
+                offered.any(|o| self.alpn.iter().any(|ours| **ours == *o))
+            }),
             // BoringSSL takes the client's order for TLS 1.3, where the suites differ little.
             client_order: self.prefer_client_ciphers
                 || self.has_tls13

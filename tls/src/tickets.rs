@@ -52,14 +52,19 @@ impl Tickets {
     }
 
     /// With configured keys, bound to `context`.
-    pub(crate) fn configured(keys: &TicketKeys, context: &[u8], lifetime: Duration) -> Option<Self> {
+    pub(crate) fn configured(
+        keys: &TicketKeys,
+        context: &[u8],
+        lifetime: Duration,
+    ) -> Option<Self> {
         let keys = keys.keys.iter().map(|key| Key::derive(key, context).map(Arc::new));
         let ring = Ring { keys: keys.collect::<Option<_>>()?, born: 0 };
         Some(Self { ring: ArcSwap::from_pointee(ring), lifetime, generated: false })
     }
 
     fn renew(&self, now: u64) {
-        if !self.generated || now < self.ring.load().born.saturating_add(self.lifetime.as_secs().max(1))
+        if !self.generated
+            || now < self.ring.load().born.saturating_add(self.lifetime.as_secs().max(1))
         {
             return;
         }
@@ -98,11 +103,8 @@ impl Tickets {
         let ring = self.ring.load();
         let key = ring.keys.iter().find(|key| key.name == *name)?;
         let mut plain = sealed.to_vec();
-        let length = key
-            .aead
-            .open_in_place(Nonce::from(nonce), Aad::from(*header), &mut plain)
-            .ok()?
-            .len();
+        let length =
+            key.aead.open_in_place(Nonce::from(nonce), Aad::from(*header), &mut plain).ok()?.len();
         plain.truncate(length);
         let issued = u64::from_be_bytes(time.try_into().ok()?);
         (now.saturating_sub(issued) <= self.lifetime.as_secs()).then_some(plain)

@@ -78,6 +78,71 @@ impl CommonTls {
     }
 }
 
+impl DownstreamTls {
+    /// The same with the secrets that `find` knows in place of their names; the others stay names.
+    pub fn with_secrets(&self, find: &dyn Fn(&str) -> Option<Secret>) -> Self {
+        let mut resumption = self.resumption.clone();
+        if let Some(TicketSource::Keys(source)) = &mut resumption.tickets
+            && let Some(Secret::TicketKeys(keys)) = source.sds_name().and_then(|name| find(name))
+        {
+            *source = SecretSource::Inline(keys);
+        }
+        Self { common: self.common.with_secrets(find), resumption, ..*self }
+    }
+}
+
+impl UpstreamTls {
+    /// The same with the secrets that `find` knows in place of their names; the others stay names.
+    pub fn with_secrets(&self, find: &dyn Fn(&str) -> Option<Secret>) -> Self {
+        Self { common: self.common.with_secrets(find), sni: self.sni.clone(), ..*self }
+    }
+}
+
+impl CommonTls {
+    fn with_secrets(&self, find: &dyn Fn(&str) -> Option<Secret>) -> Self {
+        let certificate = |source: &SecretSource<TlsCertificate>| match source
+            .sds_name()
+            .and_then(|name| find(name))
+        {
+            Some(Secret::Certificate(found)) => found,
+            _ => source.clone(),
+        };
+        Self {
+            params: self.params.clone(),
+            certificates: self.certificates.iter().map(certificate).collect(),
+            validation: self.validation.as_ref().map(|validation| validation.with_secrets(find)),
+            alpn: self.alpn.clone(),
+            key_log: self.key_log.clone(),
+        }
+    }
+}
+
+impl PeerValidation {
+    fn with_secrets(&self, find: &dyn Fn(&str) -> Option<Secret>) -> Self {
+        let found = |name: &Arc<str>| match find(name) {
+            Some(Secret::Validation(found)) => Some(found),
+            _ => None,
+        };
+        let context = self.context.sds_name().and_then(found);
+        let context = context.unwrap_or_else(|| self.context.clone());
+        let overlay = self.sds_overlay.as_ref().and_then(found);
+        let (Some(overlay), Some(base)) = (overlay, context.value()) else {
+            return Self { context, sds_overlay: self.sds_overlay.clone() };
+        };
+        let Some(over) = overlay.value() else {
+            return Self { context, sds_overlay: self.sds_overlay.clone() };
+        };
+        let value = Arc::new(base.merged(over));
+        let paths: Vec<_> = context.paths().iter().chain(overlay.paths()).cloned().collect();
+        let context = if paths.is_empty() {
+            SecretSource::Inline(value)
+        } else {
+            SecretSource::File { value, paths }
+        };
+        Self { context, sds_overlay: None }
+    }
+}
+
 /// Where a secret comes from.
 #[derive(Debug)]
 pub enum SecretSource<T> {
@@ -169,7 +234,7 @@ pub struct PeerValidation {
 }
 
 /// `tls.v3.CertificateValidationContext`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ValidationContext {
     /// The certificates that are trusted to issue others; `None`: the chain is not verified. Never empty.
     pub trusted_ca: Option<Vec<CertificateDer<'static>>>,
@@ -191,6 +256,29 @@ pub struct ValidationContext {
     pub max_verify_depth: Option<u32>,
     /// The names of the trusted issuers are not sent to clients.
     pub suppress_client_ca_list: bool,
+}
+
+impl ValidationContext {
+    /// This with `over` merged into it as protobuf merges messages: what `over` sets replaces, lists are
+    /// joined.
+    fn merged(&self, over: &Self) -> Self {
+        let mut merged = self.clone();
+        if over.trusted_ca.is_some() {
+            merged.trusted_ca.clone_from(&over.trusted_ca);
+        }
+        merged.certificate_hashes.extend(&over.certificate_hashes);
+        merged.spki_pins.extend(&over.spki_pins);
+        merged.san_matchers.extend(over.san_matchers.iter().cloned());
+        if !over.crls.is_empty() {
+            merged.crls.clone_from(&over.crls);
+        }
+        merged.only_leaf_crl |= over.only_leaf_crl;
+        merged.allow_expired |= over.allow_expired;
+        merged.accept_untrusted |= over.accept_untrusted;
+        merged.max_verify_depth = over.max_verify_depth.or(self.max_verify_depth);
+        merged.suppress_client_ca_list |= over.suppress_client_ca_list;
+        merged
+    }
 }
 
 /// `tls.v3.SubjectAltNameMatcher`.

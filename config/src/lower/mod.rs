@@ -37,6 +37,8 @@ mod retry;
 mod route;
 mod route_action;
 mod route_table;
+mod secret;
+mod tls;
 mod tracing;
 mod transport;
 

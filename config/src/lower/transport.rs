@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use palanquin_proto::envoy::config::core::v3::TransportSocket;
 use palanquin_proto::envoy::config::core::v3::transport_socket::ConfigType;
+use palanquin_proto::envoy::extensions::transport_sockets::tls::v3::DownstreamTlsContext;
+use palanquin_proto::envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext;
 use prost_types::Any;
 
 use super::Lowering;
@@ -24,8 +26,8 @@ impl Lowering<'_> {
         match self.type_name(&any).to_owned().as_str() {
             RAW_BUFFER => Some(None),
             DOWNSTREAM_TLS => self.field("typed_config", |cx| {
-                cx.error("TLS is being built");
-                None
+                let context = cx.decode::<DownstreamTlsContext>(&any.value)?;
+                cx.downstream_tls(&context).map(|tls| Some(Arc::new(tls)))
             }),
             other => {
                 self.unknown_transport(other);
@@ -43,8 +45,8 @@ impl Lowering<'_> {
         match self.type_name(&any).to_owned().as_str() {
             RAW_BUFFER => Some(None),
             UPSTREAM_TLS => self.field("typed_config", |cx| {
-                cx.error("TLS is being built");
-                None
+                let context = cx.decode::<UpstreamTlsContext>(&any.value)?;
+                cx.upstream_tls(&context).map(|tls| Some(Arc::new(tls)))
             }),
             other => {
                 self.unknown_transport(other);

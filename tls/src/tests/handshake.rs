@@ -26,7 +26,8 @@ fn group(transport: &Transport) -> NamedGroup {
 #[tokio::test]
 async fn the_hybrid_key_exchange_and_tls_1_3_are_the_default() {
     let ca = Ca::new("ca");
-    let (server, client) = secured(&downstream(vec![ca.leaf(&["a.test"])]), &upstream(vec![])).await;
+    let (server, client) =
+        secured(&downstream(vec![ca.leaf(&["a.test"])]), &upstream(vec![])).await;
     assert_eq!(group(&server.transport), NamedGroup::X25519MLKEM768);
     assert_eq!(server.info.version, "TLSv1.3");
     assert_eq!(client.info.cipher, "TLS_AES_128_GCM_SHA256");

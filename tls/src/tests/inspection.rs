@@ -84,7 +84,8 @@ fn plaintext_is_known_by_its_first_byte() {
 #[test]
 fn a_hello_that_never_ends_is_too_large() {
     assert_eq!(client_hello(&[22, 3, 1, 0x40, 0, 1, 0, 0x40, 0]), Sniffed::TooLarge);
-    let endless = in_records(&[[0, 0, 0, 0, 0, 1, 0, 0x3f, 0].as_slice(), &[0; 16_000]].concat(), 1);
+    let endless =
+        in_records(&[[0, 0, 0, 0, 0, 1, 0, 0x3f, 0].as_slice(), &[0; 16_000]].concat(), 1);
     assert_eq!(client_hello(&endless[..MAX_HELLO]), Sniffed::TooLarge);
 }
 

@@ -85,8 +85,7 @@ async fn shake(
 ) -> (Result<Secured, TlsError>, Result<Secured, TlsError>) {
     let (left, right) = tokio::io::duplex(64 * 1024);
     let accept = async {
-        let mut secured =
-            server.handshake(Peeked::foreign(left), HandshakeCx::default()).await?;
+        let mut secured = server.handshake(Peeked::foreign(left), HandshakeCx::default()).await?;
         secured.transport.write_all(b"s").await.map_err(TlsError::from_io)?;
         secured.transport.flush().await.map_err(TlsError::from_io)?;
         let _ = secured.transport.read_u8().await;

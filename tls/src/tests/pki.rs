@@ -65,7 +65,11 @@ impl Ca {
     }
 
     /// A revocation list with one serial number.
-    pub(super) fn revoke(&self, serial: u64, until_year: i32) -> CertificateRevocationListDer<'static> {
+    pub(super) fn revoke(
+        &self,
+        serial: u64,
+        until_year: i32,
+    ) -> CertificateRevocationListDer<'static> {
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(serial),
             revocation_time: date_time_ymd(2024, 1, 1),

@@ -208,7 +208,8 @@ async fn a_pin_accepts_its_certificate_and_no_other() {
     let hash = digest(&pinned.chain[0]);
     let parsed = x509_parser::parse_x509_certificate(&pinned.chain[0]).unwrap().1;
     let spki = digest(parsed.tbs_certificate.subject_pki.raw);
-    let by_hash = ValidationContext { certificate_hashes: vec![[0; 32], hash], ..Default::default() };
+    let by_hash =
+        ValidationContext { certificate_hashes: vec![[0; 32], hash], ..Default::default() };
     let by_key = ValidationContext { spki_pins: vec![spki], ..ca.trust() };
     let client = upstream(vec![pinned]);
     for context in [by_hash, by_key] {

@@ -104,21 +104,13 @@ impl PeerVerifier {
                 && known.subject_public_key_info == anchor.subject_public_key_info
                 && (root.not_before..=root.not_after).contains(&now.as_secs())
         });
-        if in_time {
-            Ok(())
-        } else {
-            Err(webpki::Error::CertExpired { time: now, not_after: now })
-        }
+        if in_time { Ok(()) } else { Err(webpki::Error::CertExpired { time: now, not_after: now }) }
     }
 }
 
 /// A time at which every presented certificate is valid, as near to `now` as can be; `now` if there is
 /// none, so that a chain without such a time is refused.
-fn common_time(
-    leaf: &CertificateDer<'_>,
-    rest: &[CertificateDer<'_>],
-    now: UnixTime,
-) -> UnixTime {
+fn common_time(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>], now: UnixTime) -> UnixTime {
     let mut range = (0, u64::MAX);
     for der in std::iter::once(leaf).chain(rest) {
         if let Ok((_, parsed)) = X509Certificate::from_der(der) {

@@ -1,0 +1,208 @@
+//! Secrets: certificates with keys, ticket keys, and where their bytes come from.
+//!
+//! Files are read here, so that a file that is missing or broken is an error of the configuration. No
+//! message repeats the bytes of a key.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use palanquin_proto::envoy::config::core::v3::DataSource;
+use palanquin_proto::envoy::config::core::v3::WatchedDirectory;
+use palanquin_proto::envoy::config::core::v3::data_source::Specifier;
+use palanquin_proto::envoy::extensions::transport_sockets::tls::v3 as pb;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::Error as PemError;
+use rustls_pki_types::pem::PemObject;
+
+use super::Lowering;
+use crate::ir::tls::Secret;
+use crate::ir::tls::SecretSource;
+use crate::ir::tls::TicketKeys;
+use crate::ir::tls::TlsCertificate;
+
+impl Lowering<'_> {
+    /// `tls.v3.Secret`; its name stays in the message.
+    pub fn secret(&mut self, message: &pb::Secret) -> Option<Secret> {
+        use pb::secret::Type;
+        if message.name.is_empty() {
+            self.error_in("name", "a secret must have a name");
+        }
+        match message.r#type.as_ref() {
+            None => {
+                self.error("one of tls_certificate, validation_context, session_ticket_keys, generic_secret is necessary");
+                None
+            }
+            Some(Type::TlsCertificate(certificate)) => self
+                .field("tls_certificate", |cx| cx.tls_certificate(certificate))
+                .map(Secret::Certificate),
+            Some(Type::ValidationContext(context)) => self
+                .field("validation_context", |cx| cx.validation_context(context))
+                .map(Secret::Validation),
+            Some(Type::SessionTicketKeys(keys)) => self
+                .field("session_ticket_keys", |cx| cx.ticket_keys(keys))
+                .map(|keys| Secret::TicketKeys(Arc::new(keys))),
+            Some(Type::GenericSecret(generic)) => self.field("generic_secret", |cx| {
+                let source = cx.required("secret", generic.secret.as_ref())?;
+                let bytes = cx.field("secret", |cx| cx.data_source(source))?;
+                Some(Secret::Generic(bytes.as_ref().into()))
+            }),
+        }
+    }
+
+    /// A certificate chain with its key.
+    pub(super) fn tls_certificate(
+        &mut self,
+        message: &pb::TlsCertificate,
+    ) -> Option<SecretSource<TlsCertificate>> {
+        if message.pkcs12.is_some() {
+            self.error_in("pkcs12", "PKCS#12 is not supported yet")
+                .hint("use certificate_chain and private_key in PEM");
+            return None;
+        }
+        if message.private_key_provider.is_some() {
+            self.error_in("private_key_provider", "is not supported yet");
+            return None;
+        }
+        if !message.signed_certificate_timestamp.is_empty() {
+            self.warning_in("signed_certificate_timestamp", "is not supported and has no effect");
+        }
+        if message.tls_params.is_some() {
+            self.warning_in("tls_params", "of a certificate is not supported and has no effect");
+        }
+        let chain = self.required("certificate_chain", message.certificate_chain.as_ref());
+        let key = self.required("private_key", message.private_key.as_ref());
+        let chain_der = chain.and_then(|source| {
+            self.field("certificate_chain", |cx| cx.certificates(source, "a certificate"))
+        });
+        let key_der = key.and_then(|source| self.field("private_key", |cx| cx.private_key(source)));
+        let ocsp_staple = message.ocsp_staple.as_ref().and_then(|source| {
+            self.warning_in(
+                "ocsp_staple",
+                "the response is stapled, but its expiry is not checked yet",
+            );
+            self.field("ocsp_staple", |cx| cx.data_source(source))
+        });
+        let certificate = TlsCertificate {
+            chain: chain_der?,
+            key: key_der?,
+            ocsp_staple: ocsp_staple.map(|bytes| bytes.to_vec()),
+        };
+        let sources = [message.certificate_chain.as_ref(), message.private_key.as_ref()];
+        let paths = watched(message.watched_directory.as_ref(), &sources);
+        Some(source_of(certificate, paths))
+    }
+
+    /// Ticket keys of 80 bytes, as `openssl rand 80` writes them.
+    pub(super) fn ticket_keys(&mut self, message: &pb::TlsSessionTicketKeys) -> Option<TicketKeys> {
+        let keys = self.list("keys", &message.keys, |cx, source| {
+            let bytes = cx.data_source(source)?;
+            match <[u8; 80]>::try_from(bytes.as_ref()) {
+                Ok(key) => Some(key),
+                Err(_) => {
+                    cx.error(format!("a ticket key has 80 bytes, this has {}", bytes.len()))
+                        .hint("openssl rand 80 > ticket.key");
+                    None
+                }
+            }
+        });
+        if message.keys.is_empty() {
+            self.error_in("keys", "at least one key is necessary");
+        }
+        (keys.len() == message.keys.len() && !keys.is_empty()).then_some(TicketKeys { keys })
+    }
+
+    /// Every certificate of a PEM bundle; none is an error.
+    pub(super) fn certificates(
+        &mut self,
+        source: &DataSource,
+        what: &str,
+    ) -> Option<Vec<CertificateDer<'static>>> {
+        let bytes = self.data_source(source)?;
+        self.pem_list(&bytes, "CERTIFICATE", what)
+    }
+
+    /// Every section of one kind in PEM.
+    pub(super) fn pem_list<T: PemObject>(
+        &mut self,
+        bytes: &Bytes,
+        label: &str,
+        what: &str,
+    ) -> Option<Vec<T>> {
+        match T::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>() {
+            Ok(list) if list.is_empty() => {
+                self.error(format!("there is no {what} in it"))
+                    .hint(format!("PEM is accepted: -----BEGIN {label}-----"));
+                None
+            }
+            Ok(list) => Some(list),
+            Err(error) => {
+                self.error(format!("the PEM is broken: {error}"));
+                None
+            }
+        }
+    }
+
+    fn private_key(&mut self, source: &DataSource) -> Option<PrivateKeyDer<'static>> {
+        let bytes = self.data_source(source)?;
+        match PrivateKeyDer::from_pem_slice(&bytes) {
+            Ok(key) => Some(key),
+            Err(PemError::NoItemsFound) if contains(&bytes, b"ENCRYPTED PRIVATE KEY") => {
+                self.error("encrypted private keys are not supported yet")
+                    .hint("openssl pkcs8 -topk8 -nocrypt writes it in the clear");
+                None
+            }
+            Err(PemError::NoItemsFound) => {
+                self.error("there is no private key in it")
+                    .hint("accepted in PEM: PRIVATE KEY (PKCS#8), EC PRIVATE KEY, RSA PRIVATE KEY");
+                None
+            }
+            // The parser's own text could repeat parts of the key.
+            Err(_) => {
+                self.error("the PEM of the private key is broken");
+                None
+            }
+        }
+    }
+
+    fn required<'m, T>(&mut self, field: &str, value: Option<&'m T>) -> Option<&'m T> {
+        if value.is_none() {
+            self.error_in(field, "is necessary");
+        }
+        value
+    }
+}
+
+/// A secret with the paths to watch, if any.
+pub(super) fn source_of<T>(value: T, paths: Vec<PathBuf>) -> SecretSource<T> {
+    let value = Arc::new(value);
+    if paths.is_empty() { SecretSource::Inline(value) } else { SecretSource::File { value, paths } }
+}
+
+/// What to watch for changes: the directory, if one is named, otherwise the files.
+pub(super) fn watched(
+    directory: Option<&WatchedDirectory>,
+    sources: &[Option<&DataSource>],
+) -> Vec<PathBuf> {
+    let files: Vec<PathBuf> = sources
+        .iter()
+        .flatten()
+        .flat_map(|source| {
+            let file = match &source.specifier {
+                Some(Specifier::Filename(path)) => Some(PathBuf::from(path)),
+                _ => None,
+            };
+            let own = source.watched_directory.as_ref().map(|own| PathBuf::from(&own.path));
+            own.filter(|_| file.is_some()).or(file)
+        })
+        .collect();
+    match directory {
+        Some(directory) if !files.is_empty() => vec![PathBuf::from(&directory.path)],
+        _ => files,
+    }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
