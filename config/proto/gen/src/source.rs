@@ -33,7 +33,7 @@ pub(crate) fn load(crate_dir: &Path) -> Result<Source> {
 fn envoy_types(crate_dir: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version=1", "--locked"])
+        .args(["metadata", "--format-version=1"])
         .current_dir(crate_dir)
         .output()
         .context("running cargo metadata")?;
