@@ -150,7 +150,7 @@ impl Cluster {
         let name = &self.config.name;
         let mut line = |key: &dyn std::fmt::Display, value: &dyn std::fmt::Display| {
             // Writing to a string cannot fail.
-            drop(writeln!(out, "{name}::{key}::{value}"));
+            let _ = writeln!(out, "{name}::{key}::{value}");
         };
         line(&"observability_name", &self.config.stat_name);
         for (label, priority) in

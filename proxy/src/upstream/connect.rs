@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use palanquin_config::ir::cluster::Cluster as Config;
 use palanquin_config::ir::cluster::TcpKeepalive;
 use palanquin_config::ir::endpoint::Address;
+use palanquin_config::ir::tls::UpstreamTls;
 use palanquin_filter_api::TlsInfo;
 use palanquin_tls::ClientTls;
 use palanquin_tls::Peeked;
@@ -34,6 +35,8 @@ pub struct Dialer {
     timeout: Duration,
     keepalive: Option<TcpKeepalive>,
     tls: Option<Arc<ClientTls>>,
+    /// By [`super::EndpointId::transport`].
+    tls_by_match: Vec<Option<Arc<ClientTls>>>,
 }
 
 /// A connection that is ready for a codec.
@@ -70,13 +73,17 @@ impl Dialer {
     /// # Errors
     /// When its TLS settings cannot be used.
     pub fn new(config: &Config) -> Result<Self, TlsConfigError> {
-        let tls = config.tls.as_deref().map(ClientTls::build).transpose()?;
-        Ok(Self { timeout: config.connect_timeout, keepalive: config.tcp_keepalive.clone(), tls })
-    }
-
-    /// True when connections are encrypted.
-    pub fn is_encrypted(&self) -> bool {
-        self.tls.is_some()
+        let build =
+            |tls: Option<&Arc<UpstreamTls>>| tls.map(|tls| ClientTls::build(tls)).transpose();
+        let by_match = config.transport_matches.iter();
+        Ok(Self {
+            timeout: config.connect_timeout,
+            keepalive: config.tcp_keepalive.clone(),
+            tls: build(config.tls.as_ref())?,
+            tls_by_match: by_match
+                .map(|candidate| build(candidate.tls.as_ref()))
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// Connects to `host`, offering the protocols of `alpn` if the TLS context has none of its own.
@@ -90,7 +97,7 @@ impl Dialer {
                 Address::Socket(address) => self.dial_tcp(*address).await?,
                 Address::Pipe(path) => (Peeked::unix(dial_unix(path).await?), None),
             };
-            let Some(tls) = &self.tls else {
+            let Some(tls) = self.tls_for(host) else {
                 return Ok(Dialed { transport: Transport::Plain(socket), local, tls: None });
             };
             let hostname = &*host.endpoint().hostname;
@@ -100,6 +107,13 @@ impl Dialer {
             Ok(Dialed { transport: secured.transport, local, tls: Some(secured.info) })
         };
         within(self.timeout, connected).await
+    }
+
+    fn tls_for(&self, host: &Host) -> Option<&Arc<ClientTls>> {
+        match host.endpoint().transport.and_then(|place| self.tls_by_match.get(place)) {
+            Some(matched) => matched.as_ref(),
+            None => self.tls.as_ref(),
+        }
     }
 
     async fn dial_tcp(
@@ -192,6 +206,14 @@ mod tests {
 
     fn reason(error: io::Error) -> String {
         connect_error(&error, "/run/none.sock").to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dial_that_takes_too_long_is_a_timeout() {
+        let never = std::future::pending::<Result<(), DialError>>();
+        let result = within(Duration::from_secs(5), never).await;
+        assert!(matches!(result, Err(DialError::Timeout)));
+        assert_eq!(DialError::Timeout.reason(), None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct EndpointId {
     pub address: Address,
     /// Its host name; empty when it has none.
     pub hostname: Arc<str>,
+    /// Its place among the cluster's `transport_socket_matches`; `None`: it uses the cluster's own TLS.
+    pub transport: Option<usize>,
 }
 
 impl Host {

@@ -62,18 +62,23 @@ impl HostSet {
                 let id = EndpointId {
                     address: endpoint.address.clone(),
                     hostname: Arc::clone(&endpoint.hostname),
+                    transport: cluster
+                        .transport_matches
+                        .iter()
+                        .position(|candidate| candidate.matches(&endpoint.transport_labels)),
                 };
                 let host = known.entry(id).or_insert_with_key(|id| Arc::new(Host::new(id.clone())));
                 Member { host: Arc::clone(host), endpoint: Arc::clone(endpoint) }
             })
             .collect();
         let localities: Box<[Locality]> = endpoints.localities.clone().into();
+        let weighted = if cluster.locality_weighted { &*localities } else { &[] };
         let overprovisioning = match endpoints.overprovisioning_factor {
             0 => DEFAULT_OVERPROVISIONING,
             factor => factor,
         };
         let mut builder =
-            Builder::new(&members, &localities, overprovisioning, cluster.panic_threshold_percent);
+            Builder::new(&members, weighted, overprovisioning, cluster.panic_threshold_percent);
         let places: Vec<u32> = (0_u32..).zip(&members).map(|(place, _)| place).collect();
         let everyone = builder.group(&places);
         let subsets = cluster

@@ -14,8 +14,12 @@
 //! | `failure` | what went wrong, in Envoy's words |
 
 pub mod breaker;
+pub mod connector;
+pub mod dns;
 pub mod failure;
+pub(crate) mod forward;
 
+mod attempt;
 mod balance;
 mod cluster;
 mod connect;
@@ -23,6 +27,10 @@ mod host;
 mod host_set;
 mod local;
 mod pool;
+mod replay;
+mod rewrite;
+#[cfg(test)]
+mod testing;
 
 pub use cluster::Cluster;
 pub use connect::DialError;

@@ -9,7 +9,7 @@ use std::collections::binary_heap::PeekMut;
 
 /// A schedule over items `0..n`.
 #[derive(Debug, Default)]
-pub struct Edf {
+pub(crate) struct Edf {
     turns: BinaryHeap<Turn>,
     picks: u64,
 }
@@ -24,7 +24,7 @@ struct Turn {
 
 impl Edf {
     /// A schedule of items with these weights; one with a weight of zero is never picked.
-    pub fn new(weights: impl Iterator<Item = f64>) -> Self {
+    pub(crate) fn new(weights: impl Iterator<Item = f64>) -> Self {
         let turns: BinaryHeap<_> = weights
             .enumerate()
             .filter(|(_, weight)| *weight > 0.0)
@@ -35,7 +35,7 @@ impl Edf {
     }
 
     /// The item whose turn it is. `weight` is asked for its weight as of now, which places its next turn.
-    pub fn pick(&mut self, weight: impl Fn(usize) -> f64) -> Option<usize> {
+    pub(crate) fn pick(&mut self, weight: impl Fn(usize) -> f64) -> Option<usize> {
         let mut turn = self.turns.peek_mut()?;
         let item = turn.item;
         self.picks += 1;

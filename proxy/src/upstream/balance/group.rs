@@ -14,7 +14,7 @@ use crate::worker::Rng;
 
 /// A cluster's hosts, or those of one subset.
 #[derive(Debug)]
-pub struct Group {
+pub(crate) struct Group {
     load: Load,
     only: Option<(usize, Availability)>,
     levels: Box<[Level]>,
@@ -30,7 +30,7 @@ struct Level {
 
 /// The usable hosts of a priority.
 #[derive(Debug)]
-pub enum Hosts {
+pub(crate) enum Hosts {
     /// By locality first.
     ByLocality(Localities),
     /// All alike.
@@ -39,25 +39,25 @@ pub enum Hosts {
 
 /// Hosts to pick from by their own weights.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// Names it among a worker's cursors.
-    pub id: u32,
+    pub(crate) id: u32,
     /// Places in the host set.
-    pub hosts: Box<[u32]>,
+    pub(crate) hosts: Box<[u32]>,
     /// Their weights; `None` when all are equal.
-    pub weights: Option<Box<[u32]>>,
+    pub(crate) weights: Option<Box<[u32]>>,
 }
 
 impl Source {
     /// The weight of the host at `place` of the source.
-    pub fn weight(&self, place: usize) -> f64 {
+    pub(crate) fn weight(&self, place: usize) -> f64 {
         self.weights.as_ref().map_or(1.0, |weights| f64::from(weights[place]))
     }
 }
 
 /// Where a request goes within a group.
 #[derive(Debug)]
-pub enum Choice<'a> {
+pub(crate) enum Choice<'a> {
     /// Among the usable hosts of a priority.
     Usable(&'a Hosts),
     /// Among all hosts of a priority: it is in panic.
@@ -66,7 +66,7 @@ pub enum Choice<'a> {
 
 impl Group {
     /// Chooses a priority.
-    pub fn choose(&self, rng: &Rng) -> Choice<'_> {
+    pub(crate) fn choose(&self, rng: &Rng) -> Choice<'_> {
         let (place, availability) =
             self.only.unwrap_or_else(|| self.load.choose(rng.below(100) as u32));
         let level = &self.levels[place];
@@ -78,16 +78,11 @@ impl Group {
             Availability::Healthy => &level.healthy,
         })
     }
-
-    /// True when it has no host at all.
-    pub fn is_empty(&self) -> bool {
-        self.levels.iter().all(|level| level.all.hosts.is_empty())
-    }
 }
 
 /// Builds the groups of one host set and numbers their sources.
 #[derive(Debug)]
-pub struct Builder<'a> {
+pub(crate) struct Builder<'a> {
     members: &'a [Member],
     localities: &'a [Locality],
     overprovisioning: u32,
@@ -97,8 +92,8 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder for the groups of `members`.
-    pub fn new(
+    /// A builder for the groups of `members`. `localities` is empty when their weights do not count.
+    pub(crate) fn new(
         members: &'a [Member],
         localities: &'a [Locality],
         overprovisioning: u32,
@@ -116,7 +111,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The group of the members at `places`.
-    pub fn group(&mut self, places: &[u32]) -> Group {
+    pub(crate) fn group(&mut self, places: &[u32]) -> Group {
         let mut by_level = vec![Vec::new(); self.levels];
         for place in places {
             by_level[self.member(*place).endpoint.priority as usize].push(*place);
@@ -128,7 +123,7 @@ impl<'a> Builder<'a> {
     }
 
     /// How many cursors the groups need.
-    pub fn cursors(&self) -> u32 {
+    pub(crate) fn cursors(&self) -> u32 {
         self.ids
     }
 
@@ -162,11 +157,10 @@ impl<'a> Builder<'a> {
             .copied()
             .filter(|place| self.member(*place).endpoint.health == health)
             .collect();
-        let weighted = self.localities.iter().any(|locality| locality.weight.is_some());
-        if weighted && let Some(localities) = self.by_locality(places, &usable) {
-            return Hosts::ByLocality(localities);
+        match self.by_locality(places, &usable) {
+            Some(localities) => Hosts::ByLocality(localities),
+            None => Hosts::Flat(self.source(usable.into())),
         }
-        Hosts::Flat(self.source(usable.into()))
     }
 
     /// `None` when no locality with a weight has a usable host.

@@ -7,7 +7,7 @@ use super::index_below;
 use crate::worker::Rng;
 
 /// A host of `source`; `active` tells a host's requests in flight over all workers.
-pub fn pick(
+pub(crate) fn pick(
     source: &Source,
     choices: u32,
     cursor: &mut Cursor,

@@ -7,17 +7,22 @@ use super::group::Source;
 
 /// The usable hosts of one priority by locality.
 #[derive(Debug)]
-pub struct Localities {
+pub(crate) struct Localities {
     /// Names the schedule over the localities among a worker's cursors.
-    pub id: u32,
+    pub(crate) id: u32,
     /// The weight of each, by its health; never all zero.
-    pub weights: Box<[f64]>,
+    pub(crate) weights: Box<[f64]>,
     /// The hosts of each.
-    pub sources: Box<[Source]>,
+    pub(crate) sources: Box<[Source]>,
 }
 
 /// `weight` of a locality of which `usable` of `total` hosts can be used.
-pub fn effective_weight(weight: u32, usable: usize, total: usize, overprovisioning: u32) -> f64 {
+pub(crate) fn effective_weight(
+    weight: u32,
+    usable: usize,
+    total: usize,
+    overprovisioning: u32,
+) -> f64 {
     if total == 0 {
         return 0.0;
     }

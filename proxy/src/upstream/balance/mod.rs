@@ -26,11 +26,11 @@ use group::Hosts;
 use group::Source;
 use subset::Selected;
 
-pub use subset::Labels;
+pub(crate) use subset::Labels;
 
 /// Picks hosts for one worker.
 #[derive(Debug)]
-pub struct LocalBalancer {
+pub(crate) struct LocalBalancer {
     policy: Balancer,
     cursors: RefCell<Vec<Cursor>>,
 }
@@ -49,18 +49,18 @@ pub(super) enum Cursor {
 
 /// The outcome of a pick: what to count, and the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Picked {
+pub(crate) struct Picked {
     /// Its place in the host set; `None`: no host can be used.
-    pub host: Option<usize>,
+    pub(crate) host: Option<usize>,
     /// Unhealthy hosts were used too.
-    pub panic: bool,
+    pub(crate) panic: bool,
     /// How the subset was found.
-    pub subset: SubsetUse,
+    pub(crate) subset: SubsetUse,
 }
 
 /// How a subset was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SubsetUse {
+pub(crate) enum SubsetUse {
     /// The fallback policy decided.
     Fallback,
     /// The cluster has none.
@@ -72,17 +72,17 @@ pub enum SubsetUse {
 
 impl LocalBalancer {
     /// A balancer whose rotations begin at random places.
-    pub fn new(policy: Balancer) -> Self {
+    pub(crate) fn new(policy: Balancer) -> Self {
         Self { policy, cursors: RefCell::default() }
     }
 
     /// Begins anew: call it when the host set changed.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.cursors.borrow_mut().clear();
     }
 
     /// Picks a host of `set`, the one of the last [`Self::reset`].
-    pub fn pick(&self, set: &HostSet, labels: &Labels<'_>, rng: &Rng) -> Picked {
+    pub(crate) fn pick(&self, set: &HostSet, labels: &Labels<'_>, rng: &Rng) -> Picked {
         let (group, subset) = match set.subsets().map(|subsets| subsets.select(labels)) {
             None => (set.everyone(), SubsetUse::None),
             Some(Selected::Any) => (set.everyone(), SubsetUse::Fallback),

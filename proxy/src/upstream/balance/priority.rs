@@ -6,29 +6,29 @@
 
 /// The hosts of one priority, counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Census {
+pub(crate) struct Census {
     /// All.
-    pub total: u32,
+    pub(crate) total: u32,
     /// The healthy.
-    pub healthy: u32,
+    pub(crate) healthy: u32,
     /// The degraded.
-    pub degraded: u32,
+    pub(crate) degraded: u32,
 }
 
 /// The share of each priority.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Load {
+pub(crate) struct Load {
     /// Percent of requests for the healthy hosts of each priority.
-    pub healthy: Vec<u32>,
+    pub(crate) healthy: Vec<u32>,
     /// Percent of requests for the degraded hosts of each priority.
-    pub degraded: Vec<u32>,
+    pub(crate) degraded: Vec<u32>,
     /// Whether all hosts of the priority are used.
-    pub panic: Vec<bool>,
+    pub(crate) panic: Vec<bool>,
 }
 
 /// Which hosts of a priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Availability {
+pub(crate) enum Availability {
     /// Healthy ones.
     Healthy,
     /// Degraded ones.
@@ -37,7 +37,7 @@ pub enum Availability {
 
 impl Load {
     /// Spreads the load over `levels`, of which there is at least one.
-    pub fn spread(levels: &[Census], overprovisioning: u32, panic_threshold: f64) -> Self {
+    pub(crate) fn spread(levels: &[Census], overprovisioning: u32, panic_threshold: f64) -> Self {
         let share = |part: u32, census: &Census| {
             if census.total == 0 {
                 return 0;
@@ -92,7 +92,7 @@ impl Load {
     }
 
     /// The priority for `point` in `0..100`.
-    pub fn choose(&self, point: u32) -> (usize, Availability) {
+    pub(crate) fn choose(&self, point: u32) -> (usize, Availability) {
         let mut sum = 0;
         let shares = self
             .healthy
@@ -112,7 +112,7 @@ impl Load {
     }
 
     /// The one priority that gets everything, if there is one.
-    pub fn only(&self) -> Option<(usize, Availability)> {
+    pub(crate) fn only(&self) -> Option<(usize, Availability)> {
         let all = |loads: &[u32]| loads.iter().position(|load| *load == 100);
         all(&self.healthy)
             .map(|level| (level, Availability::Healthy))

@@ -5,6 +5,6 @@ use super::index_below;
 use crate::worker::Rng;
 
 /// A host of `source`.
-pub fn pick(source: &Source, rng: &Rng) -> Option<usize> {
+pub(crate) fn pick(source: &Source, rng: &Rng) -> Option<usize> {
     source.hosts.get(index_below(rng, source.hosts.len())).map(|host| *host as usize)
 }

@@ -7,7 +7,7 @@ use crate::worker::Rng;
 
 /// The next host of `source`. A worker begins at a random place, so that workers do not all begin with
 /// the same host.
-pub fn pick(source: &Source, cursor: &mut Cursor, rng: &Rng) -> Option<usize> {
+pub(crate) fn pick(source: &Source, cursor: &mut Cursor, rng: &Rng) -> Option<usize> {
     if source.weights.is_none() {
         let hosts = source.hosts.len();
         let next = match cursor {

@@ -22,18 +22,18 @@ use crate::upstream::host_set::Member;
 
 /// The labels a request asks for, from up to three places; later ones win.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Labels<'a> {
+pub(crate) struct Labels<'a> {
     /// Of the route.
-    pub route: &'a [(Arc<str>, MetadataValue)],
+    pub(crate) route: &'a [(Arc<str>, MetadataValue)],
     /// Of the weighted cluster chosen by the route.
-    pub weighted_cluster: &'a [(Arc<str>, MetadataValue)],
+    pub(crate) weighted_cluster: &'a [(Arc<str>, MetadataValue)],
     /// Of a filter, as the tenant's.
-    pub filter: &'a [(Arc<str>, Arc<str>)],
+    pub(crate) filter: &'a [(Arc<str>, Arc<str>)],
 }
 
 /// The subsets of a host set.
 #[derive(Debug)]
-pub struct SubsetIndex {
+pub(crate) struct SubsetIndex {
     by_digest: HashMap<u64, SmallVec<[Subset; 1]>>,
     hasher: foldhash::quality::FixedState,
     fallback: Option<Group>,
@@ -48,7 +48,7 @@ struct Subset {
 
 /// Where a request with labels goes.
 #[derive(Debug)]
-pub enum Selected<'a> {
+pub(crate) enum Selected<'a> {
     /// To any host: `ANY_ENDPOINT`.
     Any,
     /// To the default subset.
@@ -70,7 +70,7 @@ type Wanted<'a> = SmallVec<[(&'a str, Value<'a>); 4]>;
 
 impl SubsetIndex {
     /// Groups `members` as `config` says.
-    pub fn build(config: &Subsets, members: &[Member], builder: &mut Builder<'_>) -> Self {
+    pub(crate) fn build(config: &Subsets, members: &[Member], builder: &mut Builder<'_>) -> Self {
         let mut index = Self {
             by_digest: HashMap::new(),
             hasher: foldhash::quality::FixedState::default(),
@@ -115,7 +115,7 @@ impl SubsetIndex {
     }
 
     /// Finds the hosts for `labels`.
-    pub fn select(&self, labels: &Labels<'_>) -> Selected<'_> {
+    pub(crate) fn select(&self, labels: &Labels<'_>) -> Selected<'_> {
         let wanted = labels.merged();
         if !wanted.is_empty() {
             let same = self.by_digest.get(&self.digest(wanted.iter().copied()));

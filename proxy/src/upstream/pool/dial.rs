@@ -56,8 +56,6 @@ pub(super) async fn connect(pool: &Rc<Pool>, record: &Record) -> Result<Made, Se
         Speaks::Http1 => Version::HTTP_11,
         Speaks::Http2 => Version::HTTP_2,
     };
-    // The facts of a connection stay on its worker.
-    let tls = tls.map(|tls| Rc::new((*tls).clone()));
     let facts = ConnectionFacts { local, protocol, tls };
     match speaks {
         Speaks::Http1 => {

@@ -60,11 +60,6 @@ impl Multiplexed {
         self.streams.get() < self.limit && self.connection.has_room()
     }
 
-    /// How many streams fit by our own limit.
-    pub(super) fn room(&self) -> u32 {
-        self.limit.saturating_sub(self.streams.get())
-    }
-
     /// Since when it has no stream; `None` while it has one.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         (self.streams.get() == 0).then(|| self.idle_since.get())
@@ -96,7 +91,9 @@ impl StreamSlot {
             Ok(response) => {
                 let hold = Hold { in_flight, _slot: self };
                 let response = response.map(|body| match body {
-                    Body::Stream(body) => Body::from_stream(Held { body, hold: Some(hold) }),
+                    Body::Stream(body) => {
+                        Body::from_stream(Held { body: Some(body), hold: Some(hold) })
+                    }
                     whole => whole,
                 });
                 Ok(Sent { response, connection: record.facts() })
@@ -144,8 +141,16 @@ struct Hold {
 
 /// A response body that ends its request's counts.
 struct Held {
-    body: Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>,
+    /// `None` once it ended. Before `hold`, so that the codec's stream is gone when the pool looks for room.
+    body: Option<Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>>,
     hold: Option<Hold>,
+}
+
+impl Held {
+    fn end(&mut self) {
+        self.body = None;
+        self.hold = None;
+    }
 }
 
 impl http_body::Body for Held {
@@ -156,25 +161,27 @@ impl http_body::Body for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = self.body.as_mut().poll_frame(cx);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = body.as_mut().poll_frame(cx);
         match &polled {
-            Poll::Ready(Some(Err(BodyError::Reset))) => {
-                if let Some(hold) = self.hold.take() {
+            Poll::Ready(Some(Err(error))) => {
+                if let (BodyError::Reset, Some(hold)) = (error, &self.hold) {
                     hold.in_flight.pool().stats().inc(stat::UPSTREAM_RQ_RX_RESET);
                 }
+                self.end();
             }
-            Poll::Ready(None | Some(Err(_))) => self.hold = None,
-            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.hold = None,
+            Poll::Ready(None) => self.end(),
+            Poll::Ready(Some(Ok(_))) if body.is_end_stream() => self.end(),
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(|body| body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), |body| body.size_hint())
     }
 }

@@ -28,6 +28,8 @@ mod dial;
 mod h1;
 mod h2;
 mod record;
+#[cfg(test)]
+mod tests;
 mod waiter;
 
 use super::breaker::LocalBreaker;
@@ -174,18 +176,13 @@ impl Pool {
                     if is_idle {
                         self.stats().inc(stat::UPSTREAM_CX_IDLE_TIMEOUT);
                     }
-                    is_idle || self.is_finished(entry, now)
+                    is_idle || self.is_finished(entry, Some(now))
                 })
                 .collect::<Vec<_>>()
         };
         drop(gone);
         let state = self.state.borrow();
         !state.idle.is_empty() || !state.shared.is_empty()
-    }
-
-    /// True when it holds nothing and nobody waits.
-    pub(super) fn is_unused(&self) -> bool {
-        self.open.get() == 0 && self.state.borrow().queue.is_empty()
     }
 
     pub(super) fn stats(&self) -> &Arc<Scope> {
@@ -203,7 +200,7 @@ impl Pool {
         }
         loop {
             let first = self.state.borrow().shared.iter().find(|c| c.has_room()).cloned()?;
-            if !self.is_finished(&first, Instant::now()) {
+            if !self.is_finished(&first, None) {
                 return Some(Connection::Stream(first.reserve()));
             }
             self.state.borrow_mut().shared.retain(|other| !Rc::ptr_eq(other, &first));
@@ -389,12 +386,16 @@ impl Pool {
     }
 
     /// True when a shared connection takes no new streams for good.
-    fn is_finished(&self, connection: &Multiplexed, now: Instant) -> bool {
+    /// The clock is read only where its time matters.
+    fn is_finished(&self, connection: &Multiplexed, now: Option<Instant>) -> bool {
         if !connection.is_open() {
             connection.record.ends(End::Remote);
             return true;
         }
-        self.is_worn_out(&connection.record, now)
+        let settings = &self.shared.cluster.config;
+        let is_limited = settings.max_requests_per_connection.is_some()
+            || settings.max_connection_duration.is_some();
+        is_limited && self.is_worn_out(&connection.record, now.unwrap_or_else(Instant::now))
     }
 
     fn stream_limit(&self) -> u32 {

@@ -29,7 +29,7 @@ pub struct ConnectionFacts {
     /// What is spoken.
     pub protocol: Version,
     /// What the TLS handshake established.
-    pub tls: Option<Rc<TlsInfo>>,
+    pub tls: Option<Arc<TlsInfo>>,
 }
 
 /// One connection, counted while it lives.

@@ -26,7 +26,7 @@ pub(super) type Queue = VecDeque<Rc<Waiter>>;
 pub(super) struct Waiter(RefCell<Slot>);
 
 enum Slot {
-    Waiting(Option<Waker>, Pending),
+    Waiting { waker: Option<Waker>, _pending: Pending },
     Done(Result<Lease, SendFailure>),
     Taken,
 }
@@ -57,13 +57,13 @@ impl Drop for Pending {
 
 impl Waiter {
     pub(super) fn new(pending: Pending) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(Slot::Waiting(None, pending))))
+        Rc::new(Self(RefCell::new(Slot::Waiting { waker: None, _pending: pending })))
     }
 
     /// Ends the wait. From now on it does not count as waiting, though its task has yet to run.
     pub(super) fn resolve(&self, result: Result<Lease, SendFailure>) {
         let before = mem::replace(&mut *self.0.borrow_mut(), Slot::Done(result));
-        if let Slot::Waiting(Some(waker), _) = before {
+        if let Slot::Waiting { waker: Some(waker), .. } = before {
             waker.wake();
         }
     }
@@ -82,17 +82,17 @@ impl Future for Wait {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut slot = self.waiter.0.borrow_mut();
         match &mut *slot {
-            Slot::Waiting(Some(waker), _) => {
+            Slot::Waiting { waker: Some(waker), .. } => {
                 waker.clone_from(cx.waker());
                 Poll::Pending
             }
-            Slot::Waiting(waker, _) => {
+            Slot::Waiting { waker, .. } => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
             Slot::Done(_) | Slot::Taken => match mem::replace(&mut *slot, Slot::Taken) {
                 Slot::Done(result) => Poll::Ready(result),
-                Slot::Waiting(..) | Slot::Taken => Poll::Pending,
+                Slot::Waiting { .. } | Slot::Taken => Poll::Pending,
             },
         }
     }
@@ -103,7 +103,7 @@ impl Drop for Wait {
         let slot = mem::replace(&mut *self.waiter.0.borrow_mut(), Slot::Taken);
         match slot {
             Slot::Done(Ok(lease)) => lease.put_back(),
-            Slot::Waiting(..) => {
+            Slot::Waiting { .. } => {
                 self.pool.stats().inc(stat::UPSTREAM_RQ_CANCELLED);
                 self.pool.leave_queue(&self.waiter);
             }
