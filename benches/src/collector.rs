@@ -1,10 +1,11 @@
 //! A trace collector that only counts: accepts OTLP over gRPC (HTTP/2 with prior knowledge), says yes to everything.
 //!
-//! On `SIGTERM` it just ends; a line per second says how many spans have come, for whoever keeps its output.
+//! A line a second says how many spans have come, for whoever keeps its output.
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Result;
 use bytes::{Bytes, BytesMut};
@@ -40,10 +41,11 @@ pub fn run(options: &Options) -> Result<()> {
     })
 }
 
-async fn report(spans: Rc<Cell<usize>>) {
+/// Says the count each second in which it changed; ends with the collector.
+async fn report(spans: Rc<Cell<usize>>) -> ! {
     let mut last = 0;
     loop {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         if spans.get() != last {
             last = spans.get();
             say(last);

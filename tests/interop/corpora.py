@@ -134,7 +134,8 @@ def foreign(one):
     if not isinstance(inner, dict):
         return False
     # Filter state of Istio's own kinds is foreign too, whoever sets it.
-    return bool(FOREIGN.match(str(inner.get("type_url") or inner.get("@type")))) or '"object_key": "io.istio.' in json.dumps(inner.get("on_request_headers", inner.get("on_new_connection", "")))
+    keys = re.findall(r'"object_key": "([^"]+)"', json.dumps(inner)) if str(inner.get("@type")).endswith("set_filter_state.v3.Config") else []
+    return bool(FOREIGN.match(str(inner.get("type_url") or inner.get("@type")))) or any("istio." in key for key in keys)
 
 
 def walk(value, change):

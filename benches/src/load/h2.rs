@@ -102,9 +102,10 @@ impl Client {
                 && frame.flags & END_STREAM != 0
                 && let Some(due) = self.due.remove(&frame.stream)
             {
-                match due.ok {
-                    true => progress.answered.push(due.at),
-                    false => progress.refused += 1,
+                if due.ok {
+                    progress.answered.push(due.at);
+                } else {
+                    progress.refused += 1;
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::fs;
 pub fn run_time(processes: &[u32]) -> u64 {
     let tasks = processes.iter().filter_map(|id| fs::read_dir(format!("/proc/{id}/task")).ok());
     tasks
-        .flat_map(|entries| entries.flatten())
+        .flat_map(Iterator::flatten)
         .filter_map(|entry| fs::read_to_string(entry.path().join("schedstat")).ok())
         .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
         .sum()
