@@ -6,7 +6,7 @@ use palanquin_proto::schema::{self, Message};
 use prost::Name;
 
 use super::span::SpanIndex;
-use super::walk::{UnknownFields, Walker};
+use super::walk::{Fractions, UnknownFields, Walker};
 use super::yaml::{Node, parse};
 use super::{Fields, Payload};
 use crate::diagnostic::{Problem, Problems, Report, Severity, Source};
@@ -137,6 +137,9 @@ fn load<M: prost::Message + Default>(
         match parse(&source.text, index) {
             Ok(Some(tree)) => {
                 let mut walker = Walker::new(&mut problems, unknown_fields);
+                if !source.text.trim_start().starts_with('{') {
+                    walker.fractions = Fractions::Texts;
+                }
                 bytes.extend(root(&mut walker, &tree, full_name));
                 trees.push(tree);
             }

@@ -93,6 +93,9 @@ fn integer(
 
 /// A whole number; protobuf's JSON also allows `5.0` and `1e3`.
 fn whole(text: &str) -> Option<i128> {
+    if let Some(value) = other_base(text) {
+        return Some(value);
+    }
     if let Ok(value) = text.parse::<i128>() {
         return Some(value);
     }
@@ -100,6 +103,16 @@ fn whole(text: &str) -> Option<i128> {
     let value: f64 = text.parse().ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
     (value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0).then_some(value as i128)
+}
+
+/// `0x1f`, and `017` as octal: YAML 1.1, as Envoy reads it.
+pub(crate) fn other_base(text: &str) -> Option<i128> {
+    if let Some(digits) = text.strip_prefix("0x") {
+        return i128::from_str_radix(digits, 16).ok();
+    }
+    let digits = text.strip_prefix('0').filter(|digits| !digits.is_empty())?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
+    i128::from_str_radix(digits, 8).ok()
 }
 
 fn float(

@@ -21,16 +21,26 @@ pub enum UnknownFields {
     Warn,
 }
 
+/// What an unquoted `1.5` is where any value may stand (`google.protobuf.Value`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fractions {
+    /// A number, in JSON.
+    Numbers,
+    /// A text: Envoy reads only whole numbers and booleans from YAML as what they look like.
+    Texts,
+}
+
 /// The state of one walk.
 pub(crate) struct Walker<'a> {
     pub(crate) path: FieldPath,
     pub(crate) problems: &'a mut Problems,
     pub(crate) unknown_fields: UnknownFields,
+    pub(crate) fractions: Fractions,
 }
 
 impl<'a> Walker<'a> {
     pub(crate) fn new(problems: &'a mut Problems, unknown_fields: UnknownFields) -> Self {
-        Self { path: FieldPath::new(), problems, unknown_fields }
+        Self { path: FieldPath::new(), problems, unknown_fields, fractions: Fractions::Numbers }
     }
 
     /// Notes an error at a node.

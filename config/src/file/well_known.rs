@@ -2,7 +2,7 @@
 
 use palanquin_proto::schema::{Message, Rule};
 
-use super::walk::Walker;
+use super::walk::{Fractions, Walker};
 use super::yaml::{Node, Value, shortened};
 use super::{any, pgv, scalar, wire};
 
@@ -27,7 +27,7 @@ pub(crate) fn write(
         "ListValue" => list_value(walker, node, out),
         "Struct" => structure(walker, node, out),
         "Timestamp" => timestamp(walker, node, out),
-        "Value" => any_value(node, out),
+        "Value" => any_value(node, walker.fractions, out),
         _ => {
             let Some(value) = message.field(1).filter(|field| field.name() == "value") else {
                 return false;
@@ -136,7 +136,7 @@ fn field_mask(walker: &mut Walker<'_>, node: &Node, out: &mut Vec<u8>) {
 
 fn structure(walker: &mut Walker<'_>, node: &Node, out: &mut Vec<u8>) {
     if let Some(entries) = node.entries() {
-        map_of_values(entries, out);
+        map_of_values(entries, walker.fractions, out);
     } else {
         let text = format!("expected a mapping (free form), found {}", node.kind());
         walker.error(node.position, text);
@@ -145,57 +145,64 @@ fn structure(walker: &mut Walker<'_>, node: &Node, out: &mut Vec<u8>) {
 
 fn list_value(walker: &mut Walker<'_>, node: &Node, out: &mut Vec<u8>) {
     match &node.value {
-        Value::List(items) => list_of_values(items, out),
+        Value::List(items) => list_of_values(items, walker.fractions, out),
         _ => {
             walker.error(node.position, format!("expected a list, found {}", node.kind()));
         }
     }
 }
 
-fn map_of_values(entries: &[(Node, Node)], out: &mut Vec<u8>) {
+fn map_of_values(entries: &[(Node, Node)], fractions: Fractions, out: &mut Vec<u8>) {
     for (key, value) in entries {
         let mut entry = Vec::new();
         wire::put_bytes(&mut entry, 1, key.text().unwrap_or_default().as_bytes());
         let mut encoded = Vec::new();
-        any_value(value, &mut encoded);
+        any_value(value, fractions, &mut encoded);
         wire::put_bytes(&mut entry, 2, &encoded);
         wire::put_bytes(out, 1, &entry);
     }
 }
 
-fn list_of_values(items: &[Node], out: &mut Vec<u8>) {
+fn list_of_values(items: &[Node], fractions: Fractions, out: &mut Vec<u8>) {
     for item in items {
         let mut encoded = Vec::new();
-        any_value(item, &mut encoded);
+        any_value(item, fractions, &mut encoded);
         wire::put_bytes(out, 1, &encoded);
     }
 }
 
 /// Appends a `google.protobuf.Value`; anything is one.
 ///
-/// Plain scalars are typed as Envoy types them: null, boolean, whole number, number, else text. A
-/// whole number that a double cannot hold stays a text.
-fn any_value(node: &Node, out: &mut Vec<u8>) {
+/// Plain scalars are typed as Envoy 1.40 types them: null, boolean, whole number, else text; in JSON
+/// fractions are numbers too. A whole number that a double cannot hold stays a text.
+fn any_value(node: &Node, fractions: Fractions, out: &mut Vec<u8>) {
     let mut nested = Vec::new();
     match &node.value {
         Value::Map(entries) => {
-            map_of_values(entries, &mut nested);
+            map_of_values(entries, fractions, &mut nested);
             wire::put_bytes(out, 5, &nested);
         }
         Value::List(items) => {
-            list_of_values(items, &mut nested);
+            list_of_values(items, fractions, &mut nested);
             wire::put_bytes(out, 6, &nested);
         }
         Value::Scalar { .. } if node.is_null() => wire::put_varint_field(out, 1, 0),
-        Value::Scalar { text, plain } => match (scalar::boolean(text, *plain), number(text)) {
-            (Some(value), _) if *plain => wire::put_varint_field(out, 4, u64::from(value)),
-            (_, Some(value)) if *plain => wire::put_fixed64(out, 2, value.to_bits()),
-            _ => wire::put_bytes(out, 3, text.as_bytes()),
-        },
+        Value::Scalar { text, plain } => {
+            match (scalar::boolean(text, *plain), number(text, fractions)) {
+                (Some(value), _) if *plain => wire::put_varint_field(out, 4, u64::from(value)),
+                (_, Some(value)) if *plain => wire::put_fixed64(out, 2, value.to_bits()),
+                _ => wire::put_bytes(out, 3, text.as_bytes()),
+            }
+        }
     }
 }
 
-fn number(text: &str) -> Option<f64> {
+fn number(text: &str, fractions: Fractions) -> Option<f64> {
+    if fractions == Fractions::Texts {
+        let whole = scalar::other_base(text).or_else(|| text.parse().ok())?;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        return (whole.unsigned_abs() < 1 << 53).then_some(whole as f64);
+    }
     // Rust also reads "inf", "nan" and "1e400"; these are texts here.
     let first = text.trim_start_matches(['-', '+', '.']).as_bytes().first()?;
     let value: f64 = text.parse().ok()?;
@@ -205,7 +212,7 @@ fn number(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration_hint, number, parse_duration};
+    use super::{Fractions, duration_hint, number, parse_duration};
 
     #[test]
     fn durations_keep_nanoseconds_and_sign() {
@@ -226,9 +233,21 @@ mod tests {
 
     #[test]
     fn words_that_rust_reads_as_numbers_stay_texts() {
+        let number = |text| number(text, Fractions::Numbers);
         assert_eq!(number("inf"), None);
         assert_eq!(number("1e999"), None);
         assert_eq!(number("9007199254740993"), None);
         assert_eq!(number("-1.5"), Some(-1.5));
+    }
+
+    #[test]
+    fn in_yaml_only_whole_numbers_are_numbers_as_envoy_has_it() {
+        let number = |text| number(text, Fractions::Texts);
+        assert_eq!(number("0x10"), Some(16.0));
+        assert_eq!(number("012"), Some(10.0));
+        assert_eq!(number("-5"), Some(-5.0));
+        assert_eq!(number("1.5"), None);
+        assert_eq!(number("1e3"), None);
+        assert_eq!(number("9007199254740993"), None);
     }
 }
