@@ -1,3 +1,24 @@
 //! Palanquin, an L7 service-mesh proxy.
+//!
+//! The binary and the runtime: the only crate that knows every other. ARCHITECTURE.md shows the path of a
+//! request, of a configuration update and of a span; [`server`] is where a process begins and ends.
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+pub mod admin;
+pub mod cli;
 pub mod codec;
+pub mod command;
+pub mod config_source;
+pub mod control;
+pub mod demo;
+pub mod server;
+pub mod snapshot;
+pub mod telemetry;
+pub mod upstream;
+pub mod worker;
+
+mod downstream;
+mod http;
+mod listener;

@@ -193,8 +193,8 @@ struct RestrictedKey {
 
 impl SigningKey for RestrictedKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
-        let both = self.schemes.iter().filter(|scheme| offered.contains(scheme));
-        both.filter_map(|scheme| self.key.choose_scheme(&[*scheme])).next()
+        let mut both = self.schemes.iter().filter(|scheme| offered.contains(scheme));
+        both.find_map(|scheme| self.key.choose_scheme(&[*scheme]))
     }
 
     fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {

@@ -38,11 +38,7 @@ pub struct HandshakeCx {
 pub trait Accept: fmt::Debug + Send + Sync {
     /// Shakes hands with a client. Dropping the future drops the connection. There is no time limit: that
     /// is the caller's.
-    fn accept<'a>(
-        &'a self,
-        io: Peeked,
-        cx: HandshakeCx,
-    ) -> LocalBoxFuture<'a, Result<Secured, TlsError>>;
+    fn accept(&self, io: Peeked, cx: HandshakeCx) -> LocalBoxFuture<'_, Result<Secured, TlsError>>;
 }
 
 /// An engine for upstream connections.

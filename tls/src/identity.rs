@@ -123,14 +123,13 @@ fn push_attribute(out: &mut String, attribute: &AttributeTypeAndValue<'_>) {
     out.push_str(short.unwrap_or(&oid));
     out.push('=');
     let value = attribute.attr_value();
-    match text_bytes(value).filter(|_| short.is_some()) {
-        Some(text) => push_escaped(out, &text),
-        None => {
-            out.push('#');
-            for byte in der_of(value) {
-                let _ = write!(out, "{byte:02X}");
-            }
-        }
+    if let Some(text) = text_bytes(value).filter(|_| short.is_some()) {
+        push_escaped(out, &text);
+        return;
+    }
+    out.push('#');
+    for byte in der_of(value) {
+        let _ = write!(out, "{byte:02X}");
     }
 }
 
@@ -191,14 +190,13 @@ fn push_escaped(out: &mut String, text: &[u8]) {
 fn der_of(value: &Any<'_>) -> Vec<u8> {
     let length = value.data.len();
     let mut der = vec![u8::try_from(value.tag().0).unwrap_or(0x04) | constructed(value)];
-    match length {
-        0..128 => der.push(u8::try_from(length).unwrap_or_default()),
-        _ => {
-            let bytes = length.to_be_bytes();
-            let skip = bytes.iter().take_while(|byte| **byte == 0).count();
-            der.push(0x80 | u8::try_from(bytes.len() - skip).unwrap_or_default());
-            der.extend_from_slice(bytes.get(skip..).unwrap_or_default());
-        }
+    if let Some(short) = u8::try_from(length).ok().filter(|length| *length < 0x80) {
+        der.push(short);
+    } else {
+        let bytes = length.to_be_bytes();
+        let skip = bytes.iter().take_while(|byte| **byte == 0).count();
+        der.push(0x80 | u8::try_from(bytes.len() - skip).unwrap_or_default());
+        der.extend_from_slice(bytes.get(skip..).unwrap_or_default());
     }
     der.extend_from_slice(value.data);
     der

@@ -141,7 +141,7 @@ fn body(message: &[u8]) -> Option<Hello> {
             // No extension may come twice (§4.2): which one counts must not be open to doubt.
             SERVER_NAME if std::mem::replace(&mut seen_name, true) => return None,
             APPLICATION_PROTOCOLS if std::mem::replace(&mut seen_alpn, true) => return None,
-            SERVER_NAME => hello.server_name = server_name(&mut value)?,
+            SERVER_NAME => hello.server_name = host_name(server_name(&mut value)?),
             APPLICATION_PROTOCOLS => hello.alpn = protocols(&mut value)?,
             _ => {}
         }
@@ -150,18 +150,20 @@ fn body(message: &[u8]) -> Option<Hello> {
 }
 
 /// RFC 6066 §3. `None`: malformed.
-fn server_name(value: &mut Reader<'_>) -> Option<Option<Box<str>>> {
+fn server_name<'a>(value: &mut Reader<'a>) -> Option<&'a [u8]> {
     let mut names = Reader(value.vector16()?);
     let kind = names.u8()?;
     let name = names.vector16()?;
     // BoringSSL too takes exactly one name, and only of the type host_name.
-    if kind != 0 || !names.0.is_empty() || !value.0.is_empty() || name.is_empty() {
-        return None;
-    }
+    let well_formed = kind == 0 && names.0.is_empty() && value.0.is_empty() && !name.is_empty();
+    well_formed.then_some(name)
+}
+
+fn host_name(name: &[u8]) -> Option<Box<str>> {
     let name = name.strip_suffix(b".").unwrap_or(name);
     let is_host = name.len() <= 255 && name.iter().all(u8::is_ascii_graphic) && !name.is_empty();
-    let text = std::str::from_utf8(name).ok().filter(|_| is_host);
-    Some(text.map(|text| text.to_ascii_lowercase().into()))
+    let text = std::str::from_utf8(name).ok().filter(|_| is_host)?;
+    Some(text.to_ascii_lowercase().into())
 }
 
 /// RFC 7301 §3.1. `None`: malformed.

@@ -62,14 +62,12 @@ fn select_suites(
     wanted: &[CipherSuite],
     default: &[u16],
 ) {
-    let mut add = |number: u16| {
-        let found = known.iter().find(|suite| u16::from(suite.suite()) == number);
-        selected.extend(found.copied());
-    };
+    let by_number =
+        |number: u16| known.iter().find(|suite| u16::from(suite.suite()) == number).copied();
     if wanted.is_empty() {
-        default.iter().copied().for_each(&mut add);
+        selected.extend(default.iter().filter_map(|number| by_number(*number)));
     } else {
-        wanted.iter().for_each(|suite| add(suite.0));
+        selected.extend(wanted.iter().filter_map(|suite| by_number(suite.0)));
     }
 }
 

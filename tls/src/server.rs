@@ -198,11 +198,7 @@ impl ServerTls {
 }
 
 impl Accept for ServerTls {
-    fn accept<'a>(
-        &'a self,
-        io: Peeked,
-        cx: HandshakeCx,
-    ) -> LocalBoxFuture<'a, Result<Secured, TlsError>> {
+    fn accept(&self, io: Peeked, cx: HandshakeCx) -> LocalBoxFuture<'_, Result<Secured, TlsError>> {
         Box::pin(self.handshake(io, cx))
     }
 }

@@ -163,7 +163,7 @@ mod tests {
 
     use super::Tickets;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
     fn a_ticket_opens_until_its_lifetime_is_over_and_keys_are_renewed_on_the_way() {

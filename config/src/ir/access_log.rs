@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use palanquin_filter_api::MetadataValue;
 use palanquin_filter_api::ResponseFlags;
 use palanquin_filter_api::StreamInfo;
 
@@ -18,7 +17,6 @@ use super::matcher::HeaderField;
 use super::matcher::HeaderMatcher;
 use super::matcher::MetadataMatcher;
 use super::matcher::RequestView;
-use super::matcher::ValueMatcher;
 
 /// `config.accesslog.v3.AccessLog`.
 #[derive(Debug)]
@@ -179,7 +177,7 @@ impl LogFilter {
             Self::Metadata { matcher: Some(matcher), when_missing } => {
                 match stream.metadata.get(&matcher.namespace, &matcher.path) {
                     None => *when_missing,
-                    Some(value) => matches_value(&matcher.value, value) != matcher.invert,
+                    Some(value) => matcher.value.matches(value) != matcher.invert,
                 }
             }
             Self::NotHealthCheck => true,
@@ -242,23 +240,4 @@ fn matches_header(matcher: &HeaderMatcher, cx: &LogCx<'_>) -> bool {
         path_and_query: request.path,
         headers: cx.matched.unwrap_or(&empty),
     })
-}
-
-fn matches_value(matcher: &ValueMatcher, value: &MetadataValue) -> bool {
-    match (matcher, value) {
-        (ValueMatcher::Bool(want), MetadataValue::Bool(found)) => want == found,
-        #[expect(clippy::float_cmp, reason = "the exact value is what was asked for")]
-        (ValueMatcher::Double(want), MetadataValue::Number(found)) => want == found,
-        (ValueMatcher::DoubleRange(range), MetadataValue::Number(found)) => range.contains(found),
-        (ValueMatcher::ListContains(one), MetadataValue::List(items)) => {
-            items.iter().any(|item| matches_value(one, item))
-        }
-        (ValueMatcher::Null, MetadataValue::Null) => true,
-        (ValueMatcher::Or(any), _) => any.iter().any(|one| matches_value(one, value)),
-        (ValueMatcher::Present(want), _) => *want,
-        (ValueMatcher::String(matcher), MetadataValue::String(found)) => {
-            matcher.matches(found.as_bytes())
-        }
-        _ => false,
-    }
 }

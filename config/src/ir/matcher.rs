@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::HeaderName;
+use palanquin_filter_api::DynamicMetadata;
+use palanquin_filter_api::MetadataValue;
 use regex::bytes::Regex;
 
 /// `type.matcher.v3.StringMatcher`.
@@ -202,6 +204,18 @@ pub struct MetadataMatcher {
     pub invert: bool,
 }
 
+impl MetadataMatcher {
+    /// Whether the metadata has the value as asked; a value that is missing matches nothing but
+    /// [`ValueMatcher::Present`]`(false)`.
+    pub fn matches(&self, metadata: &DynamicMetadata) -> bool {
+        let found = match metadata.get(&self.namespace, &self.path) {
+            Some(value) => self.value.matches(value),
+            None => matches!(self.value, ValueMatcher::Present(false)),
+        };
+        found != self.invert
+    }
+}
+
 /// `type.matcher.v3.ValueMatcher`.
 #[derive(Debug, Clone)]
 pub enum ValueMatcher {
@@ -223,5 +237,24 @@ pub enum ValueMatcher {
     String(StringMatcher),
 }
 
-/// An interned name.
-pub type Name = Arc<str>;
+impl ValueMatcher {
+    /// Whether `value` is as asked.
+    pub fn matches(&self, value: &MetadataValue) -> bool {
+        match (self, value) {
+            (Self::Bool(want), MetadataValue::Bool(found)) => want == found,
+            #[expect(clippy::float_cmp, reason = "the exact value is what was asked for")]
+            (Self::Double(want), MetadataValue::Number(found)) => want == found,
+            (Self::DoubleRange(range), MetadataValue::Number(found)) => range.contains(found),
+            (Self::ListContains(one), MetadataValue::List(items)) => {
+                items.iter().any(|item| one.matches(item))
+            }
+            (Self::Null, MetadataValue::Null) => true,
+            (Self::Or(any), _) => any.iter().any(|one| one.matches(value)),
+            (Self::Present(want), _) => *want,
+            (Self::String(matcher), MetadataValue::String(found)) => {
+                matcher.matches(found.as_bytes())
+            }
+            _ => false,
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub struct ConnectionInfo {
     /// The server name asked for, by TLS or by the TLS inspector.
     pub sni: Option<Arc<str>>,
     /// What the handshake established; `None` on plaintext.
-    pub tls: Option<Rc<TlsInfo>>,
+    pub tls: Option<Arc<TlsInfo>>,
 }
 
 /// When the steps of a request happened.
@@ -95,7 +95,7 @@ pub struct UpstreamInfo {
     /// The protocol spoken upstream.
     pub protocol: Option<Version>,
     /// The TLS facts of the upstream connection.
-    pub tls: Option<Rc<TlsInfo>>,
+    pub tls: Option<Arc<TlsInfo>>,
 }
 
 /// The facts of one stream.

@@ -26,6 +26,7 @@ use palanquin_filter_api::Body;
 
 mod drain;
 pub mod h1;
+pub mod h2;
 pub mod hop;
 mod meter;
 mod send_error;

@@ -42,7 +42,10 @@ pub struct Breaker {
 
 /// A worker's handle: cloning it, and so every permit, costs no atomic operation beyond the count itself.
 #[derive(Debug, Clone)]
-pub struct LocalBreaker(Rc<Arc<Breaker>>);
+pub struct LocalBreaker(
+    #[expect(clippy::redundant_allocation, reason = "a clone must not touch the shared count")]
+    Rc<Arc<Breaker>>,
+);
 
 /// A counted unit of a [`Resource`], given back on drop.
 #[derive(Debug)]

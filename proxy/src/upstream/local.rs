@@ -75,8 +75,11 @@ pub(super) struct Shared {
 /// The pools at one host.
 struct Peer {
     _host: Arc<Host>,
-    pools: SmallVec<[((Priority, UpstreamProtocol), Rc<Pool>); 1]>,
+    pools: SmallVec<[(PoolKey, Rc<Pool>); 1]>,
 }
+
+/// Breakers count by priority, and a connection speaks one protocol.
+type PoolKey = (Priority, UpstreamProtocol);
 
 impl LocalCluster {
     /// This worker's side of `cluster`. Must be used within a `LocalRuntime` or `LocalSet`.

@@ -44,7 +44,7 @@ pub(super) fn cluster(endpoints: Vec<Endpoint>) -> Cluster {
             allow_connect: false,
             keepalive: None,
         },
-        idle_timeout: Some(Duration::from_secs(3600)),
+        idle_timeout: Some(Duration::from_hours(1)),
         max_connection_duration: None,
         max_requests_per_connection: None,
         max_stream_duration: None,

@@ -115,14 +115,15 @@ async fn alpn_takes_the_servers_first_and_goes_on_without_a_common_protocol() {
     server.common.alpn = vec![(*b"h2").into(), (*b"http/1.1").into()];
     let built = ServerTls::build(&server).unwrap();
     let client = ClientTls::build(&upstream(vec![])).unwrap();
-    let offers: [(&[&[u8]], Option<&[u8]>); 4] = [
-        (&[b"http/1.1", b"h2"], Some(b"h2")),
-        (&[b"http/1.1"], Some(b"http/1.1")),
-        (&[b"spdy/3"], None),
-        (&[], None),
-    ];
-    for (alpn, expected) in offers {
-        let target = TlsTarget { alpn, ..TlsTarget::default() };
+    for (offered, expected) in [
+        (vec!["http/1.1", "h2"], Some("h2")),
+        (vec!["http/1.1"], Some("http/1.1")),
+        (vec!["spdy/3"], None),
+        (vec![], None),
+    ] {
+        let alpn: Vec<_> = offered.iter().map(|protocol| protocol.as_bytes()).collect();
+        let expected = expected.map(str::as_bytes);
+        let target = TlsTarget { alpn: &alpn, ..TlsTarget::default() };
         let (server, client) = shake(&built, &client, target).await;
         assert_eq!(server.unwrap().info.alpn.as_deref(), expected);
         assert_eq!(client.unwrap().info.alpn.as_deref(), expected);
@@ -168,7 +169,7 @@ async fn a_ticket_of_another_context_leads_to_a_full_handshake() {
     let open = ServerTls::build(&downstream(vec![certificate()])).unwrap();
     let mut strict = downstream(vec![certificate()]);
     strict.require_client_certificate = true;
-    strict.common.validation = super::validation(ca.trust());
+    strict.common.validation = Some(super::validation(ca.trust()));
     let strict = ServerTls::build(&strict).unwrap();
     let mut client = upstream(vec![]);
     client.max_session_keys = 1;
@@ -211,7 +212,7 @@ fn a_server_without_certificate_and_a_secret_that_is_missing_are_errors() {
     assert!(ServerTls::build(&downstream(vec![])).is_err());
     let ca = Ca::new("ca");
     let mut server = downstream(vec![ca.leaf(&["a.test"])]);
-    server.common.validation = super::validation(ca.trust());
+    server.common.validation = Some(super::validation(ca.trust()));
     let overlay = server.common.validation.as_mut().unwrap();
     overlay.sds_overlay = Some("ROOTCA".into());
     let error = ServerTls::build(&server).unwrap_err();

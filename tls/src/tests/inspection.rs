@@ -41,7 +41,7 @@ fn flight(sni: &str, alpn: &[&[u8]]) -> Vec<u8> {
 fn in_records(flight: &[u8], size: usize) -> Vec<u8> {
     flight[5..].chunks(size).fold(Vec::new(), |mut out, chunk| {
         out.extend_from_slice(&[22, 3, 1]);
-        out.extend_from_slice(&(chunk.len() as u16).to_be_bytes());
+        out.extend_from_slice(&u16::try_from(chunk.len()).unwrap().to_be_bytes());
         out.extend_from_slice(chunk);
         out
     })

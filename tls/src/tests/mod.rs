@@ -38,7 +38,7 @@ fn downstream(certificates: Vec<TlsCertificate>) -> DownstreamTls {
         resumption: ServerResumption {
             tickets: Some(TicketSource::Generated),
             stateful: true,
-            timeout: Duration::from_secs(7200),
+            timeout: Duration::from_hours(2),
         },
         prefer_client_ciphers: false,
         full_scan_on_sni_mismatch: false,
@@ -67,9 +67,9 @@ fn common(certificates: Vec<TlsCertificate>) -> CommonTls {
     }
 }
 
-fn validation(context: ValidationContext) -> Option<PeerValidation> {
+fn validation(context: ValidationContext) -> PeerValidation {
     let context = SecretSource::Inline(Arc::new(context));
-    Some(PeerValidation { context, sds_overlay: None })
+    PeerValidation { context, sds_overlay: None }
 }
 
 fn only(version: TlsVersion) -> TlsParams {
@@ -98,7 +98,8 @@ async fn shake(
         secured.transport.flush().await.map_err(TlsError::from_io)?;
         Ok(secured)
     };
-    tokio::join!(accept, connect)
+    // Boxed, because a handshake is larger than a future should be.
+    tokio::join!(Box::pin(accept), Box::pin(connect))
 }
 
 /// A handshake that must work; the server's view and the client's.

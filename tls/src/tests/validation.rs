@@ -29,7 +29,7 @@ use crate::TlsTarget;
 fn strict(ca: &Ca, context: ValidationContext) -> DownstreamTls {
     let mut server = downstream(vec![ca.leaf(&["a.test"])]);
     server.require_client_certificate = true;
-    server.common.validation = validation(context);
+    server.common.validation = Some(validation(context));
     server
 }
 
@@ -262,7 +262,7 @@ async fn a_client_checks_the_servers_chain_and_name() {
     let (ca, other) = (Ca::new("ca"), Ca::new("other"));
     let server = downstream(vec![ca.leaf(&["*.test"])]);
     let mut client = upstream(vec![]);
-    client.common.validation = validation(ca.trust());
+    client.common.validation = Some(validation(ca.trust()));
     let (_, connected) = secured(&server, &client).await;
     assert!(connected.info.peer.as_ref().unwrap().validated);
 
@@ -274,7 +274,7 @@ async fn a_client_checks_the_servers_chain_and_name() {
     assert_eq!(refused_by_client(&server, &client).await.stat(), "fail_verify_san");
 
     client.auto_sni_san_validation = false;
-    client.common.validation = validation(other.trust());
+    client.common.validation = Some(validation(other.trust()));
     assert_eq!(refused_by_client(&server, &client).await.stat(), "fail_verify_error");
 }
 
@@ -283,7 +283,7 @@ async fn a_caller_may_ask_for_the_name_of_an_endpoint() {
     let ca = Ca::new("ca");
     let server = ServerTls::build(&downstream(vec![ca.leaf(&["a.test"])])).unwrap();
     let mut client = upstream(vec![]);
-    client.common.validation = validation(ca.trust());
+    client.common.validation = Some(validation(ca.trust()));
     let client = ClientTls::build(&client).unwrap();
     let target = |sni| TlsTarget { sni: Some(sni), check_name: true, ..TlsTarget::default() };
     let (_, connected) = super::shake(&server, &client, target("a.test")).await;

@@ -135,13 +135,11 @@ impl PeerVerifier {
         }
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| VerifyError::Malformed)?;
         let names = Names::of(&parsed)?;
-        let named = match name {
-            Some(name) => names.has_dns_name(name),
-            None => {
-                let matchers = &self.context.san_matchers;
-                matchers.is_empty() || matchers.iter().any(|matcher| names.matches(matcher))
-            }
-        };
+        let matchers = &self.context.san_matchers;
+        let named = name.map_or_else(
+            || matchers.is_empty() || matchers.iter().any(|matcher| names.matches(matcher)),
+            |name| names.has_dns_name(name),
+        );
         if !named {
             return Err(VerifyError::San);
         }

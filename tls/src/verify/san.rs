@@ -2,7 +2,6 @@
 //!
 //! Names are compared as they are, byte by byte: a dot is a dot, and a NUL does not end a name.
 
-use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 
@@ -25,7 +24,7 @@ pub(crate) struct Names<'a> {
     pub(crate) ip: Vec<String>,
     pub(crate) uri: Vec<&'a str>,
     /// Object identifier in dotted form, and the value's contents.
-    pub(crate) other: Vec<(String, Cow<'a, [u8]>)>,
+    pub(crate) other: Vec<(String, Vec<u8>)>,
 }
 
 impl<'a> Names<'a> {
@@ -141,13 +140,12 @@ fn ip_text(bytes: &[u8]) -> Option<String> {
 }
 
 /// The contents of an `otherName`'s value: `[0] EXPLICIT ANY`, usually a UTF8String.
-fn other_value<'a>(value: &'a [u8]) -> Cow<'static, [u8]> {
-    let inner = Any::from_der(value).ok().map(|(_, explicit)| explicit);
-    let contents = inner.and_then(|explicit| match Any::from_der(explicit.data) {
-        Ok((_, any)) if explicit.header.is_constructed() => Some(any.data.to_vec()),
-        _ => Some(explicit.data.to_vec()),
-    });
-    Cow::Owned(contents.unwrap_or_else(|| value.to_vec()))
+fn other_value(value: &[u8]) -> Vec<u8> {
+    let Ok((_, explicit)) = Any::from_der(value) else { return value.to_vec() };
+    match Any::from_der(explicit.data) {
+        Ok((_, any)) if explicit.header.is_constructed() => any.data.to_vec(),
+        _ => explicit.data.to_vec(),
+    }
 }
 
 #[cfg(test)]

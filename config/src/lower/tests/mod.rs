@@ -12,6 +12,7 @@ use crate::file;
 use crate::ir::bootstrap::Bootstrap;
 
 mod bootstrap;
+mod corpora;
 
 /// Lowers a bootstrap written in YAML.
 fn bootstrap(yaml: &str) -> Result<Lowered<Bootstrap>, Rejected> {

@@ -67,8 +67,7 @@ pub(crate) enum Choice<'a> {
 impl Group {
     /// Chooses a priority.
     pub(crate) fn choose(&self, rng: &Rng) -> Choice<'_> {
-        let (place, availability) =
-            self.only.unwrap_or_else(|| self.load.choose(rng.below(100) as u32));
+        let (place, availability) = self.only.unwrap_or_else(|| self.load.choose(percent(rng)));
         let level = &self.levels[place];
         if self.load.panic[place] {
             return Choice::Panic(&level.all);
@@ -78,6 +77,11 @@ impl Group {
             Availability::Healthy => &level.healthy,
         })
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is below 100")]
+fn percent(rng: &Rng) -> u32 {
+    rng.below(100) as u32
 }
 
 /// Builds the groups of one host set and numbers their sources.

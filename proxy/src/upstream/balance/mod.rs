@@ -145,6 +145,7 @@ impl Cursor {
 }
 
 /// A random place in a list of `len`; 0 when it is empty.
+#[expect(clippy::cast_possible_truncation, reason = "it is below a `usize`")]
 fn index_below(rng: &Rng, len: usize) -> usize {
     rng.below(len as u64) as usize
 }

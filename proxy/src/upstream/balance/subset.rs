@@ -42,7 +42,7 @@ pub(crate) struct SubsetIndex {
 
 #[derive(Debug)]
 struct Subset {
-    labels: Vec<(Arc<str>, MetadataValue)>,
+    labels: OwnLabels,
     group: Group,
 }
 
@@ -66,6 +66,10 @@ enum Value<'a> {
     Text(&'a str),
 }
 
+/// Labels of a subset, by key.
+type OwnLabels = Vec<(Arc<str>, MetadataValue)>;
+
+/// Labels of a request, by key.
 type Wanted<'a> = SmallVec<[(&'a str, Value<'a>); 4]>;
 
 impl SubsetIndex {
@@ -79,18 +83,17 @@ impl SubsetIndex {
         };
         for keys in &config.selectors {
             // In order of appearance, so that equal configurations give equal schedules.
-            let mut found: Vec<(Vec<(Arc<str>, MetadataValue)>, Vec<u32>)> = Vec::new();
+            let mut found: Vec<(OwnLabels, Vec<u32>)> = Vec::new();
             let mut known: HashMap<u64, SmallVec<[usize; 1]>> = HashMap::new();
             for (place, member) in (0_u32..).zip(members) {
                 let Some(labels) = labels_of(member, keys.iter()) else { continue };
                 let digest = index.digest(labels.iter().map(|(k, v)| (&**k, Value::Any(v))));
                 let same = known.entry(digest).or_default();
-                match same.iter().find(|i| found[**i].0 == labels) {
-                    Some(i) => found[*i].1.push(place),
-                    None => {
-                        same.push(found.len());
-                        found.push((labels, vec![place]));
-                    }
+                if let Some(i) = same.iter().find(|i| found[**i].0 == labels) {
+                    found[*i].1.push(place);
+                } else {
+                    same.push(found.len());
+                    found.push((labels, vec![place]));
                 }
             }
             for (labels, places) in found {
@@ -180,10 +183,7 @@ impl<'a> Labels<'a> {
 }
 
 /// The member's labels under exactly `keys` (sorted), if it carries them all.
-fn labels_of<'k>(
-    member: &Member,
-    keys: impl Iterator<Item = &'k Arc<str>>,
-) -> Option<Vec<(Arc<str>, MetadataValue)>> {
+fn labels_of<'k>(member: &Member, keys: impl Iterator<Item = &'k Arc<str>>) -> Option<OwnLabels> {
     keys.map(|key| Some((Arc::clone(key), member.endpoint.labels.get(key)?.clone()))).collect()
 }
 

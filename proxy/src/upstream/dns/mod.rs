@@ -102,6 +102,7 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
+    #[expect(clippy::infinite_loop, reason = "runs until its task is aborted")]
     async fn run(self) {
         let mut schedule = Schedule::new(self.dns);
         let rng = Rng::from_system();
@@ -159,7 +160,7 @@ fn distinct(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 /// The one address of a logical cluster: the one in use if it is still there, or the first.
 fn keep_one(known: &[IpAddr], found: Vec<IpAddr>) -> Vec<IpAddr> {
     let kept = known.first().filter(|address| found.contains(address));
-    kept.or(found.first()).copied().into_iter().collect()
+    kept.or_else(|| found.first()).copied().into_iter().collect()
 }
 
 /// The endpoints of all names; an address that several give counts once, for the first of them.

@@ -208,7 +208,6 @@ impl Pool {
     }
 
     /// Makes a free connection the request's, if the breaker allows one more request.
-    #[expect(clippy::result_large_err, reason = "the connection goes back to the pool")]
     fn attach(self: &Rc<Self>, connection: Connection) -> Result<Lease, (SendFailure, Connection)> {
         let Some(permit) = self.breaker.try_acquire(Resource::Requests) else {
             self.stats().inc(stat::UPSTREAM_RQ_PENDING_OVERFLOW);
@@ -267,16 +266,16 @@ impl Pool {
                     return;
                 }
             }
-            let (permit, is_last) = match self.breaker.try_acquire(Resource::Connections) {
-                Some(permit) => (permit, false),
-                None => {
+            let (permit, is_last) =
+                if let Some(permit) = self.breaker.try_acquire(Resource::Connections) {
+                    (permit, false)
+                } else {
                     self.stats().inc(stat::UPSTREAM_CX_OVERFLOW);
                     if self.open.get() > 0 {
                         return;
                     }
                     (self.breaker.acquire(Resource::Connections), true)
-                }
-            };
+                };
             self.connect(permit);
             if is_last {
                 return;

@@ -1,0 +1,75 @@
+//! A received HTTP/2 body.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::Frame;
+use http_body::SizeHint;
+
+use palanquin_filter_api::BodyError;
+
+/// Turns the crate's receive stream into frames. Polling for a frame gives its predecessor's window
+/// back to the peer, so a body nobody reads stops the peer.
+pub(super) struct RecvBody {
+    stream: RecvStream,
+    content_length: Option<u64>,
+    data_done: bool,
+}
+
+impl RecvBody {
+    /// A body with the length that its head announced.
+    pub(super) fn new(stream: RecvStream, content_length: Option<u64>) -> Self {
+        Self { stream, content_length, data_done: false }
+    }
+}
+
+impl http_body::Body for RecvBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.data_done {
+            match std::task::ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Only fails when the stream is gone; its error comes with the next poll.
+                    drop(self.stream.flow_control().release_capacity(data.len()));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(body_error(&error)))),
+                None => self.data_done = true,
+            }
+        }
+        match std::task::ready!(self.stream.poll_trailers(cx)) {
+            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Ok(None) => Poll::Ready(None),
+            Err(error) => Poll::Ready(Some(Err(body_error(&error)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.content_length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// What a failed stream means for the body it carried.
+pub(super) fn body_error(error: &h2::Error) -> BodyError {
+    if error.is_io() {
+        BodyError::Disconnected
+    } else if error.is_reset() {
+        BodyError::Reset
+    } else if error.is_go_away() && error.is_remote() {
+        BodyError::Disconnected
+    } else {
+        BodyError::Protocol("HTTP/2 framing")
+    }
+}

@@ -1,0 +1,262 @@
+//! The server side of a connection: every stream is served inside the connection's own task.
+//!
+//! One turn of the task runs the streams first (they queue frames), then the connection (it turns
+//! incoming frames into new streams and queues control frames), and then writes everything at once.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream as _;
+use futures_util::stream::FuturesUnordered;
+use h2::Reason;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Uri;
+use http::Version;
+use http::header;
+
+use palanquin_filter_api::Body;
+
+use super::body::RecvBody;
+use super::buffered::buffered;
+use super::upload::Upload;
+use crate::codec::Drain;
+use crate::codec::Io;
+use crate::codec::Service;
+use crate::codec::Upgrade;
+use crate::codec::Violation;
+use crate::codec::hop;
+
+/// Settings of HTTP/2 connections from clients.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// SETTINGS_MAX_CONCURRENT_STREAMS.
+    pub max_concurrent_streams: u32,
+    /// Window of a stream, in bytes.
+    pub initial_stream_window_size: u32,
+    /// Window of the connection, in bytes.
+    pub initial_connection_window_size: u32,
+    /// Extended CONNECT (RFC 8441) is offered.
+    pub allow_connect: bool,
+    /// The header section, in bytes, as HPACK counts it.
+    pub max_header_list_size: u32,
+    /// Header fields of a request.
+    pub max_headers: usize,
+    /// The connection is closed after this without a stream; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// GOAWAY after so many requests; `None`: never.
+    pub max_requests: Option<u32>,
+    /// GOAWAY after this; `None`: never.
+    pub max_duration: Option<Duration>,
+}
+
+/// Serves `io` until the client is gone, the connection is drained, or it broke the protocol.
+pub async fn serve<T: Io, S: Service>(io: T, settings: Rc<Settings>, service: S, drain: Drain) {
+    let (io, flusher) = buffered(io);
+    let mut handshake = pin!(builder(&settings).handshake::<_, Bytes>(io));
+    let handshaken = poll_fn(|cx| {
+        let result = handshake.as_mut().poll(cx);
+        drop(flusher.poll(cx));
+        result
+    });
+    let Ok(mut connection) = handshaken.await else { return };
+
+    let mut streams = FuturesUnordered::new();
+    let mut served = 0;
+    let mut draining = false;
+    let mut idle = Timer::new(settings.idle_timeout);
+    let mut lifetime = Timer::new(settings.max_duration);
+    poll_fn(|cx| {
+        let over = loop {
+            while let Poll::Ready(Some(())) = Pin::new(&mut streams).poll_next(cx) {}
+            let expired = lifetime.poll(cx).is_ready()
+                || streams.is_empty() && idle.poll(cx).is_ready()
+                || settings.max_requests.is_some_and(|max| served >= max);
+            if !draining && (expired || drain.poll_announced(cx).is_ready()) {
+                draining = true;
+                connection.graceful_shutdown();
+            }
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => {
+                    served += 1;
+                    idle.reset();
+                    streams.push(serve_stream(&service, &settings, request, respond));
+                }
+                Poll::Ready(Some(Err(_)) | None) => break Poll::Ready(()),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        // The streams may have queued frames while the connection was polled.
+        match flusher.poll(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => over,
+        }
+    })
+    .await;
+    drop(streams);
+    drop(poll_fn(|cx| flusher.poll(cx)).await);
+}
+
+/// Limits of the crate that a hostile peer meets: resets and unsent frames end the connection with
+/// GOAWAY(ENHANCE_YOUR_CALM) (CVE-2023-44487, CVE-2025-8671).
+fn builder(settings: &Settings) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .max_concurrent_streams(settings.max_concurrent_streams)
+        .initial_window_size(settings.initial_stream_window_size)
+        .initial_connection_window_size(settings.initial_connection_window_size)
+        .max_header_list_size(settings.max_header_list_size)
+        .max_send_buffer_size(256 * 1024)
+        .max_pending_accept_reset_streams(100)
+        .max_local_error_reset_streams(Some(100));
+    if settings.allow_connect {
+        builder.enable_connect_protocol();
+    }
+    builder
+}
+
+/// One stream: request in, response out. Ends early when the client resets it.
+async fn serve_stream<S: Service>(
+    service: &S,
+    settings: &Settings,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let response = match from_wire(request, settings.max_headers) {
+        Ok(request) => {
+            let mut call = pin!(service.call(request));
+            let outcome = poll_fn(|cx| match call.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => respond.poll_reset(cx).map(|_| None),
+            });
+            match outcome.await {
+                Some(response) => response,
+                None => return,
+            }
+        }
+        Err(violation) => service.reject(&violation, None),
+    };
+    send_response(respond, response).await;
+}
+
+async fn send_response(mut respond: SendResponse<Bytes>, response: Response<Body>) {
+    let (mut head, body) = response.into_parts();
+    if head.extensions.get::<Abort>().is_some() {
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return;
+    }
+    // An upgrade that succeeded is a 200 in HTTP/2 (RFC 8441 §5).
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        head.status = StatusCode::OK;
+    }
+    drop(hop::strip(&mut head.headers));
+    head.version = Version::HTTP_2;
+    head.extensions.clear();
+    let empty = body.is_empty();
+    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), empty) else { return };
+    if empty {
+        return;
+    }
+    let mut upload = Upload::new(stream, body);
+    poll_fn(|cx| match upload.poll(cx) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => upload.poll_reset(cx).map(drop),
+    })
+    .await;
+}
+
+/// Response extension: no answer at all, the stream is reset.
+#[derive(Debug, Clone, Copy)]
+pub struct Abort;
+
+/// Brings a request into the form of the seam (see [`crate::codec`]).
+fn from_wire(request: Request<RecvStream>, max_headers: usize) -> Result<Request<Body>, Violation> {
+    let (mut head, stream) = request.into_parts();
+    if head.headers.len() > max_headers {
+        return Err(Violation::TooManyHeaders);
+    }
+    if let Some(authority) = head.uri.authority() {
+        if authority.as_str().contains('@') {
+            return Err(Violation::InvalidAuthority);
+        }
+        let host = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| Violation::InvalidAuthority)?;
+        head.headers.insert(header::HOST, host);
+    } else if !head.headers.contains_key(header::HOST) {
+        return Err(Violation::MissingHost);
+    }
+    if head.method == Method::CONNECT {
+        let protocol = match head.extensions.remove::<h2::ext::Protocol>() {
+            Some(protocol) => {
+                head.method = Method::GET;
+                HeaderValue::from_str(protocol.as_str())
+                    .map_err(|_| Violation::InvalidCharacters)?
+            }
+            None => HeaderValue::from_static("CONNECT"),
+        };
+        head.extensions.insert(Upgrade { protocol });
+    }
+    join_cookies(&mut head.headers);
+    head.uri = match head.uri.into_parts().path_and_query {
+        Some(path) => Uri::from(path),
+        None => Uri::default(),
+    };
+    let body = if stream.is_end_stream() {
+        Body::Empty
+    } else {
+        let length = head
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        Body::from_stream(RecvBody::new(stream, length))
+    };
+    Ok(Request::from_parts(head, body))
+}
+
+/// Cookie crumbs become one field (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let crumbs: Vec<_> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// A timer that costs nothing until it is polled.
+struct Timer {
+    after: Option<Duration>,
+    sleep: Option<Pin<Box<tokio::time::Sleep>>>,
+}
+
+impl Timer {
+    fn new(after: Option<Duration>) -> Self {
+        Self { after, sleep: None }
+    }
+
+    /// Starts again with the next poll.
+    fn reset(&mut self) {
+        self.sleep = None;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(after) = self.after else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(after)));
+        sleep.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,225 @@
+//! The listeners that exist: serving, or warming until their routes are known.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use palanquin_config::ir::endpoint::Address;
+use palanquin_config::ir::listener::Listener;
+use palanquin_filter_api::stats::Registry;
+use palanquin_filter_api::stats::Scope;
+use palanquin_filter_api::stats::listener_manager as stat;
+use tokio::sync::watch;
+
+use super::Origin;
+use super::clusters::Put;
+use crate::listener::ActiveListener;
+use crate::listener::ListenSocket;
+use crate::listener::bind;
+use crate::worker::Command;
+use crate::worker::WorkerHandle;
+
+/// All listeners of the process.
+pub(super) struct Listeners {
+    entries: HashMap<Arc<str>, Entry>,
+    registry: Registry,
+    stats: Arc<Scope>,
+    workers: Rc<[WorkerHandle]>,
+}
+
+struct Entry {
+    origin: Origin,
+    serving: Option<Serving>,
+    warming: Option<Arc<ActiveListener>>,
+}
+
+struct Serving {
+    listener: Arc<ActiveListener>,
+    present: watch::Sender<Option<Arc<ActiveListener>>>,
+    bound: Vec<Address>,
+}
+
+impl Listeners {
+    pub(super) fn new(registry: Registry, workers: Rc<[WorkerHandle]>) -> Self {
+        let stats = registry.scope(&stat::KIND, "listener_manager", Vec::new());
+        Self { entries: HashMap::new(), registry, stats, workers }
+    }
+
+    /// Adds or changes a listener. It serves once [`Self::promote`] finds it ready.
+    ///
+    /// # Errors
+    /// A certificate cannot be used. What was there goes on serving.
+    pub(super) fn put(&mut self, config: Arc<Listener>, origin: Origin) -> Result<Put, String> {
+        let name = Arc::clone(&config.name);
+        if let Some(entry) = self.entries.get(&name) {
+            if entry.origin == Origin::Static && origin != Origin::Static {
+                return Ok(Put::Unchanged);
+            }
+            let serving = entry.serving.as_ref().map(|serving| &serving.listener);
+            let newest = entry.warming.as_ref().or(serving);
+            if newest.is_some_and(|newest| newest.config.digest == config.digest) {
+                return Ok(Put::Unchanged);
+            }
+        }
+        let listener = ActiveListener::build(config, &self.registry).map_err(|(chain, error)| {
+            self.stats.inc(stat::LISTENER_CREATE_FAILURE);
+            if chain.is_empty() { error.to_string() } else { format!("filter chain {chain}: {error}") }
+        })?;
+        let entry = self.entries.entry(name).or_insert(Entry {
+            origin,
+            serving: None,
+            warming: None,
+        });
+        self.stats.inc(if entry.serving.is_some() {
+            stat::LISTENER_MODIFIED
+        } else {
+            stat::LISTENER_ADDED
+        });
+        entry.warming = Some(Arc::new(listener));
+        Ok(Put::Changed)
+    }
+
+    /// Removes a listener: its sockets close and its connections end, each after its present request.
+    pub(super) fn remove(&mut self, name: &str) -> bool {
+        let dynamic = self.entries.get(name).is_some_and(|entry| entry.origin != Origin::Static);
+        if dynamic {
+            self.stop(name);
+        }
+        dynamic
+    }
+
+    /// Removes every listener of `origin` that is not in `keep`.
+    pub(super) fn retain(&mut self, origin: Origin, keep: &dyn Fn(&str) -> bool) {
+        let gone: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(name, entry)| entry.origin == origin && !keep(name))
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for name in gone {
+            self.stop(&name);
+        }
+    }
+
+    /// Stops all listeners.
+    pub(super) fn stop_all(&mut self) {
+        for entry in self.entries.values_mut() {
+            if let Some(serving) = entry.serving.take() {
+                serving.present.send_replace(None);
+                self.stats.inc(stat::LISTENER_STOPPED);
+            }
+        }
+    }
+
+    fn stop(&mut self, name: &str) {
+        if let Some(entry) = self.entries.remove(name) {
+            self.stats.inc(stat::LISTENER_REMOVED);
+            if let Some(serving) = entry.serving {
+                serving.present.send_replace(None);
+            }
+        }
+    }
+
+    /// Lets warming listeners serve that `is_ready`. Returns what could not be bound: (listener, error).
+    pub(super) fn promote(
+        &mut self,
+        is_ready: &dyn Fn(&Listener) -> bool,
+    ) -> Vec<(Arc<str>, String)> {
+        let mut failures = Vec::new();
+        for (name, entry) in &mut self.entries {
+            let Some(listener) = entry.warming.take_if(|listener| is_ready(&listener.config)) else {
+                continue;
+            };
+            match serve(listener, entry.serving.take(), &self.workers) {
+                Ok(serving) => {
+                    self.stats.inc(stat::LISTENER_CREATE_SUCCESS);
+                    entry.serving = Some(serving);
+                }
+                Err((before, error)) => {
+                    self.stats.inc(stat::LISTENER_CREATE_FAILURE);
+                    entry.serving = before;
+                    failures.push((Arc::clone(name), error));
+                }
+            }
+        }
+        self.entries.retain(|_, entry| entry.serving.is_some() || entry.warming.is_some());
+        let serving = self.entries.values().filter(|entry| entry.serving.is_some()).count();
+        let warming = self.entries.values().filter(|entry| entry.warming.is_some()).count();
+        self.stats.set(stat::TOTAL_LISTENERS_ACTIVE, serving as u64);
+        self.stats.set(stat::TOTAL_LISTENERS_WARMING, warming as u64);
+        failures
+    }
+
+    /// Names of listeners whose routes are not known yet.
+    pub(super) fn warming(&self) -> Vec<Arc<str>> {
+        let warming = self.entries.iter().filter(|(_, entry)| entry.warming.is_some());
+        let mut names: Vec<_> = warming.map(|(name, _)| Arc::clone(name)).collect();
+        names.sort();
+        names
+    }
+
+    /// (name, address) of what serves, the address as it was bound.
+    pub(super) fn serving(&self) -> Vec<(Arc<str>, Address)> {
+        let mut all: Vec<_> = self
+            .entries
+            .iter()
+            .filter_map(|(name, entry)| Some((name, entry.serving.as_ref()?)))
+            .flat_map(|(name, serving)| {
+                serving.bound.iter().map(|address| (Arc::clone(name), address.clone()))
+            })
+            .collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    /// Counts a finished update of all listeners from a control plane.
+    pub(super) fn count_update(&self, rejected: bool) {
+        self.stats.inc(stat::LDS_UPDATE_ATTEMPT);
+        self.stats.inc(if rejected { stat::LDS_UPDATE_REJECTED } else { stat::LDS_UPDATE_SUCCESS });
+    }
+}
+
+/// Serves `listener`, on the sockets of its predecessor if the addresses are the same: then no connection
+/// is refused in between, and none is lost. The error brings the predecessor back.
+fn serve(
+    listener: Arc<ActiveListener>,
+    before: Option<Serving>,
+    workers: &[WorkerHandle],
+) -> Result<Serving, (Option<Serving>, String)> {
+    let before = match before {
+        Some(before) if before.listener.config.addresses == listener.config.addresses => {
+            before.present.send_replace(Some(Arc::clone(&listener)));
+            return Ok(Serving { listener, ..before });
+        }
+        before => before,
+    };
+    let mut sockets = Vec::new();
+    let config = &listener.config;
+    for address in config.addresses.iter().filter(|_| config.bind_to_port) {
+        match bind(address, config.backlog, workers.len()) {
+            Ok(bound) => sockets.push(bound),
+            Err(error) => return Err((before, format!("cannot bind {address}: {error}"))),
+        }
+    }
+    let bound = sockets.iter().filter_map(|sockets| bound_address(sockets.first()?)).collect();
+    let (present, receiver) = watch::channel(Some(Arc::clone(&listener)));
+    for sockets in sockets {
+        for (socket, worker) in sockets.into_iter().zip(workers) {
+            worker.tell(Command::Listen { socket, present: receiver.clone() });
+        }
+    }
+    if let Some(before) = before {
+        before.present.send_replace(None);
+    }
+    Ok(Serving { listener, present, bound })
+}
+
+fn bound_address(socket: &ListenSocket) -> Option<Address> {
+    match socket {
+        ListenSocket::Tcp(socket) => socket.local_addr().ok().map(Address::Socket),
+        ListenSocket::Unix(socket) => {
+            let address = socket.local_addr().ok()?;
+            address.as_pathname().map(|path| Address::Pipe(path.to_owned()))
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The control thread: turns resources into what workers serve with.
+//!
+//! ```text
+//!  bootstrap, files, control plane ──► clusters, routes, listeners ──► publish ──► workers
+//! ```
+//!
+//! Everything here runs on one thread, one event after the other, so no update meets another half-way.
+//! After each event [`Control::settle`] lets what has become ready serve, and publishes once.
+
+mod clusters;
+mod feed;
+mod listeners;
+mod publish;
+mod routes;
+pub mod status;
+mod xds;
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use palanquin_config::extension::Registry as Filters;
+use palanquin_config::ir::bootstrap::Bootstrap;
+use palanquin_config::ir::bootstrap::ResourceSource;
+use palanquin_config::lower::Environment;
+use palanquin_filter_api::stats;
+use tokio::sync::Notify;
+
+use self::clusters::Clusters;
+use self::listeners::Listeners;
+use self::routes::Routes;
+use self::status::ResourceStatus;
+use self::xds::ControlPlane;
+use crate::snapshot::SnapshotCell;
+use crate::upstream::Cluster;
+use crate::worker::WorkerHandle;
+
+/// Where a resource comes from; a resource is only changed by where it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// The bootstrap.
+    Static,
+    /// A control plane.
+    Xds,
+    /// A file named by a `path_config_source`.
+    File,
+}
+
+/// The state of the control thread.
+pub struct Control {
+    filters: Filters,
+    stats: stats::Registry,
+    clusters: Clusters,
+    listeners: Listeners,
+    routes: Routes,
+    plane: Option<ControlPlane>,
+    listeners_from: ResourceSource,
+    published: Arc<SnapshotCell>,
+    version: u64,
+    workers: Rc<[WorkerHandle]>,
+    status: Arc<ResourceStatus>,
+    warmed: Rc<Notify>,
+}
+
+impl Control {
+    /// A control thread that serves nothing yet.
+    pub fn new(
+        filters: Filters,
+        stats: stats::Registry,
+        published: Arc<SnapshotCell>,
+        workers: Rc<[WorkerHandle]>,
+        status: Arc<ResourceStatus>,
+    ) -> Self {
+        let warmed = Rc::new(Notify::new());
+        Self {
+            clusters: Clusters::new(stats.clone(), Rc::clone(&warmed)),
+            listeners: Listeners::new(stats.clone(), Rc::clone(&workers)),
+            routes: Routes::default(),
+            plane: None,
+            listeners_from: ResourceSource::None,
+            filters,
+            stats,
+            published,
+            version: 0,
+            workers,
+            status,
+            warmed,
+        }
+    }
+
+    /// Puts the bootstrap's resources in; those of an earlier bootstrap that it no longer has go.
+    ///
+    /// # Errors
+    /// Every resource that cannot be used: (name, why). The others are in.
+    pub fn apply(&mut self, bootstrap: &Bootstrap) -> Result<(), Vec<(Arc<str>, String)>> {
+        let mut errors = Vec::new();
+        if self.plane.is_none()
+            && let Some(ads) = &bootstrap.dynamic.ads
+        {
+            match ControlPlane::start(ads, &bootstrap.node, &self.published) {
+                Ok(plane) => self.plane = Some(plane),
+                Err(error) => errors.push((Arc::from("dynamic_resources.ads_config"), error)),
+            }
+        }
+        for cluster in &bootstrap.clusters {
+            if let Err(error) = self.put_cluster(Arc::clone(cluster), Origin::Static) {
+                errors.push((Arc::clone(&cluster.name), error));
+            }
+        }
+        let names: HashSet<_> = bootstrap.clusters.iter().map(|one| Arc::clone(&one.name)).collect();
+        self.clusters.retain(Origin::Static, &|name| names.contains(name));
+        for listener in &bootstrap.listeners {
+            if let Err(error) = self.put_listener(Arc::clone(listener), Origin::Static) {
+                errors.push((Arc::clone(&listener.name), error));
+            }
+        }
+        let names: HashSet<_> =
+            bootstrap.listeners.iter().map(|one| Arc::clone(&one.name)).collect();
+        self.listeners.retain(Origin::Static, &|name| names.contains(name));
+        self.listeners_from = bootstrap.dynamic.lds.clone();
+        if let Some(plane) = &mut self.plane
+            && bootstrap.dynamic.cds == ResourceSource::Ads
+        {
+            plane.subscribe_clusters();
+        }
+        self.settle();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// Waits for what happens by itself and acts on it. Cancel safe between two events.
+    pub async fn step(&mut self) {
+        let event = match &mut self.plane {
+            Some(plane) => {
+                tokio::select! {
+                    event = plane.next() => event,
+                    () = self.warmed.notified() => None,
+                }
+            }
+            None => {
+                self.warmed.notified().await;
+                None
+            }
+        };
+        if let Some(event) = event {
+            self.on_event(event);
+        }
+        self.settle();
+    }
+
+    /// A cluster by name, for the clients of the control thread.
+    pub fn cluster(&self, name: &str) -> Option<Arc<Cluster>> {
+        self.clusters.get(name).cloned()
+    }
+
+    /// What is not ready yet: clusters, then listeners.
+    pub fn warming(&self) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+        (self.clusters.warming(), self.listeners.warming())
+    }
+
+    /// The listeners that serve, by name and address.
+    pub fn serving(&self) -> Vec<(Arc<str>, palanquin_config::ir::endpoint::Address)> {
+        self.listeners.serving()
+    }
+
+    /// Stops accepting; connections end after their present request.
+    pub fn stop_listeners(&mut self) {
+        self.listeners.stop_all();
+    }
+
+    fn environment(&self) -> Environment<'_> {
+        Environment { filters: &self.filters, stats: &self.stats }
+    }
+}

@@ -1,0 +1,144 @@
+//! The time limits of one stream, watched by one timer.
+//!
+//! The timer is registered only when the stream really waits; a request that is answered at once pays for
+//! a few comparisons.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::time::Sleep;
+
+/// Which limit was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expired {
+    /// Nothing happened on the stream (`stream_idle_timeout`).
+    Idle,
+    /// The stream as a whole (`max_stream_duration`).
+    MaxDuration,
+    /// The request did not arrive completely (`request_timeout`).
+    Request,
+    /// The upstream did not answer completely (`RouteAction.timeout`).
+    Response,
+}
+
+/// The limits of a stream and what runs of them.
+#[derive(Debug)]
+pub(crate) struct Timeouts {
+    idle: Option<Duration>,
+    last_event: Instant,
+    max_duration: Option<Instant>,
+    request: Option<Instant>,
+    response: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timeouts {
+    /// The limits at the first moment of a stream; each `None` is no limit.
+    pub(crate) fn start(
+        now: Instant,
+        idle: Option<Duration>,
+        max_duration: Option<Duration>,
+        request: Option<Duration>,
+    ) -> Self {
+        Self {
+            idle,
+            last_event: now,
+            max_duration: max_duration.map(|limit| now + limit),
+            request: request.map(|limit| now + limit),
+            response: None,
+            sleep: None,
+        }
+    }
+
+    /// The route's own limits replace the connection manager's.
+    pub(crate) fn override_by_route(
+        &mut self,
+        start: Instant,
+        idle: Option<Option<Duration>>,
+        max_duration: Option<Option<Duration>>,
+    ) {
+        if let Some(idle) = idle {
+            self.idle = idle;
+        }
+        if let Some(limit) = max_duration {
+            self.max_duration = limit.map(|limit| start + limit);
+        }
+    }
+
+    /// Something was received or sent.
+    pub(crate) fn event(&mut self) {
+        if self.idle.is_some() {
+            self.last_event = Instant::now();
+        }
+    }
+
+    /// The request is complete.
+    pub(crate) fn request_complete(&mut self) {
+        self.request = None;
+    }
+
+    /// The response must be complete by then.
+    pub(crate) fn set_response_deadline(&mut self, deadline: Option<Instant>) {
+        self.response = deadline;
+    }
+
+    /// Ready when a limit is reached. To be polled when the stream has nothing else to do.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        loop {
+            let Some((deadline, expired)) = self.next() else { return Poll::Pending };
+            let deadline = tokio::time::Instant::from_std(deadline);
+            let sleep =
+                self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+            // An event moved the idle limit: the timer may fire early and is then set again, which is
+            // cheaper than moving it with every event.
+            if sleep.deadline() > deadline {
+                sleep.as_mut().reset(deadline);
+            }
+            std::task::ready!(sleep.as_mut().poll(cx));
+            if deadline <= sleep.deadline() {
+                return Poll::Ready(expired);
+            }
+            sleep.as_mut().reset(deadline);
+        }
+    }
+
+    fn next(&self) -> Option<(Instant, Expired)> {
+        [
+            (self.response, Expired::Response),
+            (self.request, Expired::Request),
+            (self.max_duration, Expired::MaxDuration),
+            (self.idle.map(|idle| self.last_event + idle), Expired::Idle),
+        ]
+        .into_iter()
+        .filter_map(|(deadline, expired)| Some((deadline?, expired)))
+        .min_by_key(|(deadline, _)| *deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_limit_is_reached_first() {
+        let now = tokio::time::Instant::now().into_std();
+        let hour = Some(Duration::from_secs(3600));
+        let mut timeouts = Timeouts::start(now, hour, hour, None);
+        timeouts.set_response_deadline(Some(now + Duration::from_secs(15)));
+        assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Response);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_that_was_brought_forward_counts() {
+        let now = tokio::time::Instant::now().into_std();
+        let mut timeouts = Timeouts::start(now, Some(Duration::from_secs(300)), None, None);
+        assert!(poll_fn(|cx| Poll::Ready(timeouts.poll(cx))).await.is_pending());
+        timeouts.set_response_deadline(Some(now + Duration::from_secs(1)));
+        assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Response);
+    }
+}

@@ -1,0 +1,186 @@
+//! A listener's configuration made ready to serve: handshakes loaded, codec settings worked out.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use palanquin_config::ir::http::ConnectionManager;
+use palanquin_config::ir::http::Underscores;
+use palanquin_config::ir::listener::FilterChain;
+use palanquin_config::ir::listener::Listener;
+use palanquin_config::ir::listener::NetworkFilter;
+use palanquin_filter_api::stats::Registry;
+use palanquin_filter_api::stats::Scope;
+use palanquin_filter_api::stats::listener as stat;
+use palanquin_tls::ServerTls;
+use palanquin_tls::TlsConfigError;
+
+use crate::codec::Drain;
+use crate::codec::DrainTrigger;
+use crate::codec::h1;
+use crate::codec::h2;
+
+/// One generation of a listener. Shared by all workers.
+#[derive(Debug)]
+pub struct ActiveListener {
+    /// The configuration.
+    pub config: Arc<Listener>,
+    /// The chains in configured order, the default chain last if there is one.
+    pub chains: Vec<Arc<ActiveChain>>,
+    /// Whether the last chain is the default.
+    pub has_default: bool,
+    /// `listener.<address>.*`
+    pub stats: Arc<Scope>,
+}
+
+/// One filter chain of a listener.
+#[derive(Debug)]
+pub struct ActiveChain {
+    /// The configuration.
+    pub config: Arc<FilterChain>,
+    /// Its handshake; `None`: plaintext.
+    pub tls: Option<Arc<ServerTls>>,
+}
+
+impl ActiveListener {
+    /// Loads what the chains need.
+    ///
+    /// # Errors
+    /// A certificate, key or trust that cannot be used, with the name of its filter chain.
+    pub fn build(config: Arc<Listener>, stats: &Registry) -> Result<Self, (Arc<str>, TlsConfigError)> {
+        let activate = |chain: &Arc<FilterChain>| {
+            let tls = chain.tls.as_deref().map(ServerTls::build).transpose();
+            let tls = tls.map_err(|error| (Arc::clone(&chain.name), error))?;
+            Ok(Arc::new(ActiveChain { config: Arc::clone(chain), tls }))
+        };
+        let chains = config
+            .chains
+            .iter()
+            .chain(&config.default_chain)
+            .map(activate)
+            .collect::<Result<Vec<_>, _>>()?;
+        let prefix = format!("listener.{}", config.stat_prefix);
+        let labels = vec![("envoy_listener_address", Arc::clone(&config.stat_prefix))];
+        Ok(Self {
+            chains,
+            has_default: config.default_chain.is_some(),
+            stats: stats.scope(&stat::KIND, &prefix, labels),
+            config,
+        })
+    }
+}
+
+/// A generation of a listener on one worker: what its connections share there.
+#[derive(Debug)]
+pub struct Generation {
+    /// The generation.
+    pub listener: Arc<ActiveListener>,
+    /// Codec settings by chain.
+    pub codecs: Vec<Option<CodecSettings>>,
+    drain: (DrainTrigger, Drain),
+}
+
+/// What the codecs of a chain's connections are told.
+#[derive(Debug, Clone)]
+pub struct CodecSettings {
+    /// HTTP/1.
+    pub h1: Rc<h1::Settings>,
+    /// HTTP/2.
+    pub h2: Rc<h2::Settings>,
+}
+
+impl Generation {
+    /// Prepares a generation for one worker.
+    pub fn new(listener: Arc<ActiveListener>) -> Rc<Self> {
+        let codecs = listener
+            .chains
+            .iter()
+            .map(|chain| match &chain.config.network {
+                NetworkFilter::Http(manager) => Some(codec_settings(manager)),
+                NetworkFilter::Close | NetworkFilter::Tcp(_) => None,
+            })
+            .collect();
+        Rc::new(Self { listener, codecs, drain: Drain::new() })
+    }
+
+    /// The signal that connections of this generation should end.
+    pub fn drain(&self) -> Drain {
+        self.drain.1.clone()
+    }
+
+    /// Ends the generation's connections, each after its present request.
+    pub fn start_drain(&self) {
+        self.drain.0.announce();
+    }
+
+    /// Ends idle connections of the generation too.
+    pub fn close_idle(&self) {
+        self.drain.0.close_idle();
+    }
+}
+
+fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
+    let limits = h1::HeadLimits {
+        max_bytes: manager.max_request_headers_bytes as usize,
+        max_fields: manager.max_headers as usize,
+    };
+    let h1 = h1::Settings {
+        accept_http_10: manager.http1.accept_http_10,
+        delayed_close_timeout: manager.delayed_close_timeout,
+        idle_timeout: manager.idle_timeout,
+        limits,
+        max_requests: manager.max_requests_per_connection,
+        request_headers_timeout: manager.request_headers_timeout,
+        trailers: if manager.http1.enable_trailers {
+            h1::Trailers::Forward
+        } else {
+            h1::Trailers::Drop
+        },
+        underscores: match manager.underscores {
+            Underscores::Allow => h1::Underscores::Allow,
+            Underscores::DropHeader => h1::Underscores::Drop,
+            Underscores::Reject => h1::Underscores::Reject,
+        },
+        write_stall_timeout: manager.stream_idle_timeout,
+        ..h1::Settings::default()
+    };
+    let h2 = h2::Settings {
+        max_concurrent_streams: manager.http2.max_concurrent_streams,
+        initial_stream_window_size: manager.http2.initial_stream_window_size,
+        initial_connection_window_size: manager.http2.initial_connection_window_size,
+        allow_connect: manager.http2.allow_connect,
+        max_header_list_size: manager.max_request_headers_bytes,
+        max_headers: manager.max_headers as usize,
+        idle_timeout: manager.idle_timeout,
+        max_requests: manager.max_requests_per_connection,
+        max_duration: manager.max_connection_duration,
+    };
+    CodecSettings { h1: Rc::new(h1), h2: Rc::new(h2) }
+}
+
+/// The generations of one listener on one worker that still have connections.
+#[derive(Debug, Default)]
+pub struct Generations(RefCell<Vec<Rc<Generation>>>);
+
+impl Generations {
+    /// The generation to accept with from now on. The older ones drain: each of their connections ends
+    /// after its present request.
+    pub fn begin(&self, listener: Arc<ActiveListener>) -> Rc<Generation> {
+        let mut generations = self.0.borrow_mut();
+        for old in generations.iter() {
+            old.start_drain();
+        }
+        generations.retain(|generation| Rc::strong_count(generation) > 1);
+        let generation = Generation::new(listener);
+        generations.push(Rc::clone(&generation));
+        generation
+    }
+
+    /// Ends every connection of the listener.
+    pub fn drain_all(&self) {
+        for generation in self.0.borrow().iter() {
+            generation.start_drain();
+            generation.close_idle();
+        }
+    }
+}

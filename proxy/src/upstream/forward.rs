@@ -1,0 +1,371 @@
+//! Sends a request upstream: pick, try, judge, perhaps try again.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::request::Parts;
+use palanquin_config::ir::route::ClusterRef;
+use palanquin_config::ir::route::ClusterSpecifier;
+use palanquin_config::ir::route::ForwardAction;
+use palanquin_filter_api::Body;
+use palanquin_filter_api::LocalReply;
+use palanquin_filter_api::ResponseFlags;
+use palanquin_filter_api::stats::cluster as stat;
+use palanquin_filter_api::stats::http as http_stat;
+
+use super::LocalCluster;
+use super::PickCx;
+use super::SendFailure;
+use super::Sent;
+use super::attempt::Attempts;
+use super::attempt::Verdict;
+use super::failure::Attempted;
+use super::replay;
+use super::rewrite;
+use crate::http::route::Matched;
+use crate::http::stream::Stream;
+use crate::http::timeouts::Expired;
+use crate::worker::Rng;
+
+/// The cluster that a route drew for a request.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    /// Its name; `None` when the header that should name it is missing.
+    pub(crate) cluster: Option<Arc<str>>,
+    /// Its place among the route's weighted clusters.
+    pub(crate) weighted: Option<usize>,
+    /// The index of its own filter chain.
+    pub(crate) chain: Option<u32>,
+}
+
+/// Draws the cluster of a request.
+pub(crate) fn choose(action: &ForwardAction, request: &Request<Body>, rng: &Rng) -> Choice {
+    let by_header = |name| {
+        request.headers().get(name).and_then(|value| value.to_str().ok()).map(Arc::from)
+    };
+    let clusters = match &action.cluster {
+        ClusterSpecifier::Cluster(name) => {
+            return Choice { cluster: Some(Arc::clone(name)), ..Choice::default() };
+        }
+        ClusterSpecifier::Header(name) => {
+            return Choice { cluster: by_header(name), ..Choice::default() };
+        }
+        ClusterSpecifier::Weighted(clusters) => clusters,
+    };
+    let given = clusters
+        .random_value_header
+        .as_ref()
+        .and_then(|name| request.headers().get(name)?.to_str().ok()?.parse::<u64>().ok());
+    let total = u64::from(clusters.total_weight);
+    let mut value = given.map_or_else(|| rng.below(total), |given| given % total.max(1));
+    for (position, weighted) in clusters.clusters.iter().enumerate() {
+        let weight = u64::from(weighted.weight);
+        if value < weight {
+            let cluster = match &weighted.cluster {
+                ClusterRef::Name(name) => Some(Arc::clone(name)),
+                ClusterRef::Header(name) => by_header(name),
+            };
+            return Choice { cluster, weighted: Some(position), chain: weighted.index };
+        }
+        value -= weight;
+    }
+    Choice::default()
+}
+
+/// Sends `request` to the stream's cluster. `Err` is the answer when no response came.
+pub(crate) async fn forward(
+    mut request: Request<Body>,
+    matched: &Matched,
+    action: &ForwardAction,
+    stream: &mut Stream,
+) -> Result<Response<Body>, Box<LocalReply>> {
+    let manager = Arc::clone(&stream.connection.manager);
+    manager.stats.inc(http_stat::RQ_TOTAL);
+    let name = stream.cx.cluster.clone();
+    let cluster = name.as_deref().and_then(|name| stream.snapshot.cluster(name));
+    stream.cx.info.upstream.cluster = name;
+    let Some(cluster) = cluster else {
+        manager.stats.inc(http_stat::NO_CLUSTER);
+        return Err(Box::new(
+            LocalReply::new(action.cluster_not_found, "cluster_not_found")
+                .with_flags(ResponseFlags::NO_CLUSTER_FOUND),
+        ));
+    };
+    let config = &cluster.shared().config;
+    stream.cx.info.upstream.cluster_stat_name = Some(Arc::clone(&config.stat_name));
+
+    let mut attempts = Attempts::new(action, &mut request, stream.form.grpc);
+    rewrite::request(&mut request, matched, action, stream, &attempts);
+    let (mut head, body) = request.into_parts();
+    let mut replay = replay::Replay::new(body, attempts.may_retry(), replay_limit(matched, config));
+    let mut tried: Vec<Arc<super::Host>> = Vec::new();
+
+    loop {
+        if attempts.count() > 0 && matched.virtual_host().include_request_attempt_count {
+            head.headers.insert(
+                crate::http::names::X_ENVOY_ATTEMPT_COUNT,
+                http::HeaderValue::from(attempts.count() + 1),
+            );
+        }
+        let attempt = Request::from_parts(
+            if attempts.may_retry() { clone_head(&head) } else { take_head(&mut head) },
+            replay.next(),
+        );
+        let sent = send_once(&cluster, attempt, action, &mut attempts, &mut tried, stream);
+        let result = sent.await;
+        let rng = &stream.connection.worker.rng;
+        let verdict = match &result {
+            Ok(sent) => attempts.judge_response(sent.response.status(), sent.response.headers(), rng),
+            Err(Failure::Send(failure)) => attempts.judge_failure(failure, rng),
+            Err(Failure::PerTryTimeout) => attempts.judge_timeout(rng),
+            Err(Failure::Expired(_)) => Verdict::Done,
+        };
+        let verdict = match verdict {
+            Verdict::RetryAfter(pause) if replay.can_replay() => {
+                admit_retry(&cluster, action, &mut attempts, stream, pause)
+            }
+            Verdict::RetryAfter(_) => {
+                manager.stats.inc(http_stat::RQ_RETRY_SKIPPED_REQUEST_NOT_COMPLETE);
+                Verdict::Done
+            }
+            done => done,
+        };
+        match verdict {
+            Verdict::RetryAfter(pause) => {
+                let mut sleep = pin!(tokio::time::sleep(pause));
+                let expired = poll_fn(|cx| match sleep.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(None),
+                    Poll::Pending => stream.timeouts.poll(cx).map(Some),
+                });
+                if let Some(expired) = expired.await {
+                    return Err(expire(expired, &cluster, stream));
+                }
+            }
+            Verdict::Exhausted | Verdict::Done => {
+                if matches!(verdict, Verdict::Exhausted) {
+                    stream.cx.info.flags |= ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
+                    cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_LIMIT_EXCEEDED);
+                }
+                return match result {
+                    Ok(sent) => Ok(accept(sent, matched, &cluster, &attempts, stream)),
+                    Err(failure) => Err(refuse(failure, &cluster, &attempts, stream)),
+                };
+            }
+        }
+    }
+}
+
+/// Why an attempt brought no response.
+enum Failure {
+    Send(SendFailure),
+    PerTryTimeout,
+    Expired(Expired),
+}
+
+/// One attempt: an endpoint, a connection, the request, and the head of a response.
+async fn send_once(
+    cluster: &std::rc::Rc<LocalCluster>,
+    mut request: Request<Body>,
+    action: &ForwardAction,
+    attempts: &mut Attempts,
+    tried: &mut Vec<Arc<super::Host>>,
+    stream: &mut Stream,
+) -> Result<Sent, Failure> {
+    attempts.begin();
+    stream.cx.info.upstream.attempts = attempts.count();
+    let weighted = stream.weighted.and_then(|position| match &action.cluster {
+        ClusterSpecifier::Weighted(clusters) => clusters.clusters.get(position),
+        _ => None,
+    });
+    let pick = PickCx {
+        subset: &action.subset,
+        weighted_subset: weighted.map_or(&[][..], |weighted| &weighted.subset),
+        labels: &stream.cx.subset,
+        avoid: if attempts.avoids_previous_hosts() { tried } else { &[] },
+        rng: &stream.connection.worker.rng,
+    };
+    let host = cluster.pick(&pick).map_err(Failure::Send)?;
+    rewrite::for_host(&mut request, action, &host);
+    let info = &mut stream.cx.info.upstream;
+    info.host = Some(Arc::clone(host.name()));
+    if attempts.avoids_previous_hosts() {
+        tried.push(Arc::clone(&host));
+    }
+    if let Some(span) = &mut stream.span {
+        span.attempt(&mut request, &host, attempts.count());
+    }
+    stream.cx.info.timing.upstream_start.get_or_insert_with(Instant::now);
+    let mut sending = pin!(cluster.send(&host, request, action.priority));
+    let mut deadline_set = false;
+    let result = poll_fn(|cx| {
+        if let Poll::Ready(result) = sending.as_mut().poll(cx) {
+            return Poll::Ready(result.map_err(Failure::Send));
+        }
+        // The route's clock starts when the request is complete.
+        if !deadline_set && stream.request_progress.as_ref().is_none_or(|body| body.end().is_some())
+        {
+            deadline_set = true;
+            stream.timeouts.request_complete();
+            stream.timeouts.set_response_deadline(attempts.deadline(Instant::now()));
+        }
+        if attempts.poll_per_try(cx).is_ready() {
+            return Poll::Ready(Err(Failure::PerTryTimeout));
+        }
+        stream.timeouts.poll(cx).map(|expired| Err(Failure::Expired(expired)))
+    })
+    .await;
+    match &result {
+        Ok(sent) => host.observe_status(sent.response.status()),
+        Err(_) => host.observe_failure(),
+    }
+    if let Some(span) = &mut stream.span {
+        span.attempt_done(result.as_ref().ok().map(|sent| sent.response.status()));
+    }
+    result
+}
+
+/// Asks the breaker for a retry.
+fn admit_retry(
+    cluster: &LocalCluster,
+    action: &ForwardAction,
+    attempts: &mut Attempts,
+    stream: &mut Stream,
+    pause: std::time::Duration,
+) -> Verdict {
+    match cluster.breaker(action.priority).try_acquire(super::breaker::Resource::Retries) {
+        Some(permit) => {
+            attempts.hold(permit);
+            cluster.stats().inc(stat::UPSTREAM_RQ_RETRY);
+            cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_BACKOFF_EXPONENTIAL);
+            Verdict::RetryAfter(pause)
+        }
+        None => {
+            cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_OVERFLOW);
+            stream.cx.info.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
+            Verdict::Done
+        }
+    }
+}
+
+/// The response that goes downstream.
+fn accept(
+    sent: Sent,
+    matched: &Matched,
+    cluster: &LocalCluster,
+    attempts: &Attempts,
+    stream: &mut Stream,
+) -> Response<Body> {
+    let Sent { mut response, connection, .. } = sent;
+    let now = Instant::now();
+    let info = &mut stream.cx.info;
+    info.timing.upstream_response = Some(now);
+    info.response_code_details = Some(Cow::Borrowed("via_upstream"));
+    info.upstream.local = connection.local;
+    info.upstream.protocol = Some(connection.protocol);
+    info.upstream.tls = connection.tls;
+    let began = info.timing.upstream_start.unwrap_or(info.timing.start);
+    let elapsed = now.saturating_duration_since(began);
+    cluster.count_response(response.status(), elapsed);
+    if attempts.count() > 1 && !response.status().is_server_error() {
+        cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_SUCCESS);
+    }
+    rewrite::response(&mut response, matched, stream, attempts.count(), elapsed);
+    response
+}
+
+/// The answer when the last attempt failed.
+fn refuse(
+    failure: Failure,
+    cluster: &LocalCluster,
+    attempts: &Attempts,
+    stream: &mut Stream,
+) -> Box<LocalReply> {
+    let reply = match failure {
+        Failure::Expired(expired) => return expire(expired, cluster, stream),
+        Failure::PerTryTimeout => {
+            cluster.stats().inc(stat::UPSTREAM_RQ_PER_TRY_TIMEOUT);
+            timeout_reply("upstream_per_try_timeout")
+        }
+        Failure::Send(failure) => {
+            stream.cx.info.upstream.transport_failure =
+                failure.transport_failure().map(|text| Cow::Owned(text.to_owned()));
+            let attempted =
+                if attempts.count() > 1 { Attempted::Again } else { Attempted::Once };
+            failure.reply(attempted)
+        }
+    };
+    cluster.count_local_response(reply.status);
+    Box::new(reply)
+}
+
+fn expire(expired: Expired, cluster: &LocalCluster, stream: &Stream) -> Box<LocalReply> {
+    let stats = &stream.manager().stats;
+    let reply = match expired {
+        Expired::Response => {
+            cluster.stats().inc(stat::UPSTREAM_RQ_TIMEOUT);
+            timeout_reply("response_timeout")
+        }
+        Expired::Request => {
+            stats.inc(http_stat::DOWNSTREAM_RQ_TIMEOUT);
+            LocalReply::new(StatusCode::REQUEST_TIMEOUT, "request_overall_timeout")
+                .with_body("request timeout")
+        }
+        Expired::Idle => {
+            stats.inc(http_stat::DOWNSTREAM_RQ_IDLE_TIMEOUT);
+            // 408 while the request is incomplete, 504 when the upstream is what is slow.
+            let incomplete =
+                stream.request_progress.as_ref().is_some_and(|body| body.end().is_none());
+            let status = if incomplete {
+                StatusCode::REQUEST_TIMEOUT
+            } else {
+                StatusCode::GATEWAY_TIMEOUT
+            };
+            LocalReply::new(status, "stream_idle_timeout")
+                .with_flags(ResponseFlags::STREAM_IDLE_TIMEOUT)
+                .with_body("stream timeout")
+        }
+        Expired::MaxDuration => {
+            stats.inc(http_stat::DOWNSTREAM_RQ_MAX_DURATION_REACHED);
+            LocalReply::new(StatusCode::REQUEST_TIMEOUT, "max_duration_timeout")
+                .with_flags(ResponseFlags::DURATION_TIMEOUT)
+                .with_body("downstream duration timeout")
+        }
+    };
+    if expired == Expired::Response {
+        cluster.count_local_response(reply.status);
+    }
+    Box::new(reply)
+}
+
+fn timeout_reply(details: &'static str) -> LocalReply {
+    LocalReply::new(StatusCode::GATEWAY_TIMEOUT, details)
+        .with_flags(ResponseFlags::UPSTREAM_REQUEST_TIMEOUT)
+        .with_body("upstream request timeout")
+}
+
+/// How much of a body is kept for a retry.
+fn replay_limit(matched: &Matched, config: &palanquin_config::ir::cluster::Cluster) -> usize {
+    matched.route().buffer_limit.unwrap_or(config.buffer_limit) as usize
+}
+
+fn clone_head(head: &Parts) -> Parts {
+    let mut request = Request::new(());
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.version_mut() = head.version;
+    *request.headers_mut() = head.headers.clone();
+    *request.extensions_mut() = head.extensions.clone();
+    request.into_parts().0
+}
+
+fn take_head(head: &mut Parts) -> Parts {
+    std::mem::replace(head, Request::new(()).into_parts().0)
+}
+
