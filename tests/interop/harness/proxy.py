@@ -53,8 +53,11 @@ class Proxy:
         """Runs it and waits until `/ready` answers 200."""
         env = {key: value for key, value in os.environ.items() if key != "RUST_LOG"}
         with open(self.log, "wb") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *self.command(), stdout=log, stderr=asyncio.subprocess.STDOUT, cwd=self.folder, env=env)
+            try:
+                self.process = await asyncio.create_subprocess_exec(
+                    *self.command(), stdout=log, stderr=asyncio.subprocess.STDOUT, cwd=self.folder, env=env)
+            except OSError as error:
+                raise StartError(f"{self.kind} cannot be run: {error}") from error
         deadline = time.monotonic() + ready_seconds
         while time.monotonic() < deadline:
             if self.process.returncode is not None:
