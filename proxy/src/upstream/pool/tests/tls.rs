@@ -46,7 +46,7 @@ fn server(alpn: &[&[u8]]) -> Arc<ServerTls> {
         resumption: ServerResumption {
             tickets: None,
             stateful: false,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
         },
         prefer_client_ciphers: false,
         full_scan_on_sni_mismatch: false,
