@@ -14,7 +14,11 @@ pub(super) enum Refused {
 
 /// Checks the `Host` of any request, and where one that changes something comes from. Several `Host`
 /// headers do not get here; the HTTP server refuses them.
-pub(super) fn check(headers: &HeaderMap, authority: Option<&str>, mutates: bool) -> Result<(), Refused> {
+pub(super) fn check(
+    headers: &HeaderMap,
+    authority: Option<&str>,
+    mutates: bool,
+) -> Result<(), Refused> {
     let host = authority.or_else(|| headers.get(header::HOST)?.to_str().ok());
     // HTTP/1.0 without a host cannot come from a browser.
     if host.is_some_and(|host| !is_local_name(host)) {
@@ -63,11 +67,33 @@ mod tests {
 
     #[test]
     fn only_addresses_and_localhost_are_hosts() {
-        for host in ["127.0.0.1", "127.0.0.1:9901", "[::1]:9901", "[::1]", "::1", "localhost", "LOCALHOST:1", "a.localhost:80", "10.0.0.7:15000", ""] {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9901",
+            "[::1]:9901",
+            "[::1]",
+            "::1",
+            "localhost",
+            "LOCALHOST:1",
+            "a.localhost:80",
+            "10.0.0.7:15000",
+            "",
+        ] {
             assert_eq!(check(&headers(&[("host", host)]), None, false), Ok(()), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "evil.example:9901", "127.0.0.1.nip.io", "xlocalhost", "[::1].evil"] {
-            assert_eq!(check(&headers(&[("host", host)]), None, false), Err(Refused::Host), "{host}");
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:9901",
+            "127.0.0.1.nip.io",
+            "xlocalhost",
+            "[::1].evil",
+        ] {
+            assert_eq!(
+                check(&headers(&[("host", host)]), None, false),
+                Err(Refused::Host),
+                "{host}"
+            );
         }
         assert_eq!(check(&headers(&[]), None, true), Ok(()));
     }
@@ -75,10 +101,18 @@ mod tests {
     #[test]
     fn a_page_of_another_site_changes_nothing() {
         let own = ("host", "localhost:9901");
-        for good in [("origin", "http://localhost:9901"), ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "none")] {
+        for good in [
+            ("origin", "http://localhost:9901"),
+            ("sec-fetch-site", "same-origin"),
+            ("sec-fetch-site", "none"),
+        ] {
             assert_eq!(check(&headers(&[own, good]), None, true), Ok(()));
         }
-        for bad in [("origin", "http://evil.example"), ("origin", "null"), ("sec-fetch-site", "cross-site")] {
+        for bad in [
+            ("origin", "http://evil.example"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+        ] {
             assert_eq!(check(&headers(&[own, bad]), None, true), Err(Refused::Origin));
             assert_eq!(check(&headers(&[own, bad]), None, false), Ok(()));
         }

@@ -204,11 +204,6 @@ fn quit(state: &AdminState, _: &Query<'_>) -> Response<Body> {
 
 fn drain_listeners(state: &AdminState, query: &Query<'_>) -> Response<Body> {
     let is_set = |name| query.get(name).is_some();
-    if is_set("skip_exit") && !is_set("graceful") {
-        // Envoy's own condition and text.
-        let text = "skip_exit requires graceful\n";
-        return reply::text(StatusCode::BAD_REQUEST, text);
-    }
     command(
         state,
         Command::DrainListeners {

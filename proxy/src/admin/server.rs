@@ -70,12 +70,8 @@ impl AdminServer {
             async move { pages::serve(&state, &request, guarded) }
         });
         match self.0 {
-            Socket::Tcp(listener) => {
-                axum::serve(listener, app).with_graceful_shutdown(stop).await
-            }
-            Socket::Unix(listener) => {
-                axum::serve(listener, app).with_graceful_shutdown(stop).await
-            }
+            Socket::Tcp(listener) => axum::serve(listener, app).with_graceful_shutdown(stop).await,
+            Socket::Unix(listener) => axum::serve(listener, app).with_graceful_shutdown(stop).await,
         }
     }
 }

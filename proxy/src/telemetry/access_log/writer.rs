@@ -95,8 +95,8 @@ impl LogWriter {
             return;
         }
         if let Err(refused) = self.sender.try_send(Message::Lines(sink.clone(), lines))
-            && let (mpsc::TrySendError::Full(Message::Lines(_, lines))
-            | mpsc::TrySendError::Disconnected(Message::Lines(_, lines))) = refused
+            && let mpsc::TrySendError::Full(Message::Lines(_, lines))
+            | mpsc::TrySendError::Disconnected(Message::Lines(_, lines)) = refused
         {
             self.counts.lost(&lines);
         }
