@@ -95,7 +95,7 @@ impl TlsError {
         match self {
             Self::NoPeerCertificate => "fail_verify_no_cert",
             Self::Verify(VerifyError::CertificateHash) => "fail_verify_cert_hash",
-            Self::Verify(VerifyError::San) => "fail_verify_san",
+            Self::Verify(VerifyError::San { .. }) => "fail_verify_san",
             Self::Verify(_) => "fail_verify_error",
             Self::Alert(_) | Self::Closed | Self::Io(_) | Self::Protocol(_) => "connection_error",
         }
@@ -110,7 +110,11 @@ impl TlsError {
                 return boring_text(1000 + u32::from(u8::from(*alert)), &alert_name(*alert));
             }
             Self::Closed | Self::Io(_) => return "TLS_error_end".to_owned(),
-            Self::NoPeerCertificate => (192, "PEER_DID_NOT_RETURN_A_CERTIFICATE".to_owned()),
+            Self::NoPeerCertificate => (
+                192,
+                "PEER_DID_NOT_RETURN_A_CERTIFICATE:peer did not provide required client certificate"
+                    .to_owned(),
+            ),
             Self::Protocol(error) => protocol_reason(error),
             Self::Verify(error) => {
                 (125, format!("CERTIFICATE_VERIFY_FAILED:verify cert failed: {error}"))

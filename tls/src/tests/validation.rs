@@ -108,6 +108,12 @@ async fn one_san_must_match_and_a_dot_is_a_dot() {
     assert_eq!(error.stat(), "fail_verify_san");
     let error = refused(&server, &upstream(vec![ca.workload(&["cert-manager.io"])])).await;
     assert_eq!(error.stat(), "fail_verify_san", "a name of another type does not count");
+    // The text that Envoy 1.40 gives.
+    assert_eq!(
+        error.transport_failure_reason(),
+        "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert \
+         failed: SAN matcher, certificate SANs are [cert-manager.io]:TLS_error_end"
+    );
 }
 
 #[tokio::test]

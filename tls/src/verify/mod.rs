@@ -34,7 +34,7 @@ pub(crate) use san::Names;
 #[derive(Debug, Clone, Error)]
 pub enum VerifyError {
     /// Neither its digest nor its key's is pinned (`fail_verify_cert_hash`).
-    #[error("hash mismatch")]
+    #[error("cert hash and spki")]
     CertificateHash,
     /// It does not chain to a trusted issuer, is out of its time, or is revoked (`fail_verify_error`).
     #[error("X509_verify_cert: certificate verification error at depth 0: {}", chain::reason(.0))]
@@ -46,8 +46,11 @@ pub enum VerifyError {
     #[error("a subject alternative name holds a forbidden byte")]
     MalformedName,
     /// No subject alternative name matches (`fail_verify_san`).
-    #[error("SAN matcher")]
-    San,
+    #[error("SAN matcher, certificate SANs are [{presented}]")]
+    San {
+        /// The names that the certificate carries.
+        presented: String,
+    },
 }
 
 /// Checks certificates of one side of one context. Shared by all workers.
@@ -141,7 +144,7 @@ impl PeerVerifier {
             |name| names.has_dns_name(name),
         );
         if !named {
-            return Err(VerifyError::San);
+            return Err(VerifyError::San { presented: names.to_text() });
         }
         if self.has_pins() && !self.is_pinned(leaf, &parsed) {
             return Err(VerifyError::CertificateHash);

@@ -118,13 +118,13 @@ impl ServerCertVerifier for ServerVerifier {
         let name = match server_name {
             ServerName::DnsName(name) if self.check_name => Some(name.as_ref()),
             // There is no name to check against; nothing can be right.
-            _ if self.check_name => return Err(to_rustls(VerifyError::San)),
+            _ if self.check_name => return Err(unnamed()),
             _ => None,
         };
         match &self.peer {
             Some(peer) => peer.decide(leaf, rest, now, name)?,
             // A name in a certificate that nobody vouches for proves nothing.
-            None if self.check_name => return Err(to_rustls(VerifyError::San)),
+            None if self.check_name => return Err(unnamed()),
             None => {}
         }
         Ok(ServerCertVerified::assertion())
@@ -151,6 +151,11 @@ impl ServerCertVerifier for ServerVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// A name was to be checked that cannot be.
+fn unnamed() -> Error {
+    to_rustls(VerifyError::San { presented: String::new() })
 }
 
 /// Faults of the chain keep their own alerts; the others become `certificate_unknown`, as in Envoy.

@@ -85,6 +85,14 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// All names of text form, for messages; they hold printable ASCII and control characters only, which
+    /// are escaped.
+    pub(crate) fn to_text(&self) -> String {
+        let text = self.dns.iter().chain(&self.uri).chain(&self.email).copied();
+        let all: Vec<_> = text.chain(self.ip.iter().map(String::as_str)).collect();
+        all.join(", ").escape_debug().to_string()
+    }
+
     /// Whether a DNS name of the certificate, which may hold a wildcard, covers `name`.
     pub(crate) fn has_dns_name(&self, name: &str) -> bool {
         self.dns.iter().any(|pattern| dns_name_covers(pattern, name))
