@@ -1,7 +1,5 @@
 //! Matchers: strings, headers, query parameters, paths.
 
-use std::sync::Arc;
-
 use http::HeaderMap;
 use http::HeaderName;
 use palanquin_filter_api::DynamicMetadata;

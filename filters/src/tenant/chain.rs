@@ -31,7 +31,11 @@ impl<V: Default> Chain<V> {
         let mut length = 1;
         loop {
             let node = place.get_or_init(|| {
-                Box::new(Node { key: Arc::clone(key), value: Arc::default(), next: OnceLock::new() })
+                Box::new(Node {
+                    key: Arc::clone(key),
+                    value: Arc::default(),
+                    next: OnceLock::new(),
+                })
             });
             if *node.key == **key || length == MAX_LEN {
                 return &node.value;

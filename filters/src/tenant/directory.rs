@@ -45,8 +45,12 @@ impl TenantDirectory {
     pub fn top(&self, limit: usize) -> Vec<TenantLine> {
         let mut lines = self.lines();
         lines.sort_by(|a, b| {
-            (b.active, b.total, &a.id, &a.stat_prefix)
-                .cmp(&(a.active, a.total, &b.id, &b.stat_prefix))
+            (b.active, b.total, &a.id, &a.stat_prefix).cmp(&(
+                a.active,
+                a.total,
+                &b.id,
+                &b.stat_prefix,
+            ))
         });
         lines.truncate(limit);
         lines

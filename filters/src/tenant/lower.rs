@@ -11,8 +11,8 @@ use palanquin_config::extension::FilterFactory;
 use palanquin_config::ir::matcher::StringMatcher;
 use palanquin_config::lower::Lowering;
 use palanquin_filter_api::HttpFilter;
-use palanquin_proto::palanquin::tenant::v1 as pb;
 use palanquin_proto::envoy::r#type::matcher::v3 as matcher_pb;
+use palanquin_proto::palanquin::tenant::v1 as pb;
 use prost::Message;
 use prost_types::Any;
 use regex::Regex;
@@ -135,9 +135,8 @@ impl Factory {
             }
         };
         let tiers = &table.tiers;
-        let default_policy = cx.field("inline_table", |cx| {
-            policy(&pb::TenantPolicy::default(), tiers, cx)
-        });
+        let default_policy =
+            cx.field("inline_table", |cx| policy(&pb::TenantPolicy::default(), tiers, cx));
         let mut lowered = Table::default();
         cx.field("inline_table", |cx| {
             for (name, own) in &table.tenants {
@@ -150,7 +149,8 @@ impl Factory {
                     let tenant = book.named(&id);
                     let aliases = ids("aliases", &own.aliases, cx);
                     for key in std::iter::once(id).chain(aliases) {
-                        let entry = Entry { tenant: Arc::clone(&tenant), policy: Arc::clone(&policy) };
+                        let entry =
+                            Entry { tenant: Arc::clone(&tenant), policy: Arc::clone(&policy) };
                         entry.tenant.pin(&policy.tier);
                         if let Some(other) = lowered.insert(key.clone(), entry) {
                             other.tenant.unpin();
@@ -185,7 +185,10 @@ fn propagation(message: Option<&pb::Propagation>, cx: &mut Lowering<'_>) -> Prop
     let message = message.cloned().unwrap_or_default();
     let request_header = cx.field("propagation", |cx| {
         if message.strip_upstream_external {
-            cx.warning_in("strip_upstream_external", "is not supported yet: the header is always sent");
+            cx.warning_in(
+                "strip_upstream_external",
+                "is not supported yet: the header is always sent",
+            );
         }
         match message.request_header.as_str() {
             "" => DEFAULT,
@@ -221,7 +224,9 @@ fn sources(messages: &[pb::Source], cx: &mut Lowering<'_>) -> Sources {
 fn trusted_peers(message: &pb::Source, from: &From, cx: &mut Lowering<'_>) -> Vec<Box<str>> {
     let prefixes = &message.trusted_peer_spiffe_prefixes;
     if prefixes.is_empty() && from.is_claimed() {
-        cx.warning("anybody can send this: without trusted_peer_spiffe_prefixes nobody is believed");
+        cx.warning(
+            "anybody can send this: without trusted_peer_spiffe_prefixes nobody is believed",
+        );
     }
     cx.list("trusted_peer_spiffe_prefixes", prefixes, |cx, prefix| {
         if !prefix.starts_with("spiffe://") {
@@ -299,7 +304,10 @@ fn extract(pattern: &str, cx: &mut Lowering<'_>) -> Option<Option<Regex>> {
             None
         }
         Err(error) => {
-            cx.error_in("extract_regex", format!("{pattern:?} is not a regular expression: {error}"));
+            cx.error_in(
+                "extract_regex",
+                format!("{pattern:?} is not a regular expression: {error}"),
+            );
             None
         }
     }
@@ -374,7 +382,10 @@ fn merged_quota(own: Option<&pb::Quota>, tier: Option<&pb::Quota>) -> Option<pb:
             own.max_downstream_connections,
             base.max_downstream_connections,
         ),
-        request_bytes_per_second: bytes(own.request_bytes_per_second, base.request_bytes_per_second),
+        request_bytes_per_second: bytes(
+            own.request_bytes_per_second,
+            base.request_bytes_per_second,
+        ),
         response_bytes_per_second: bytes(
             own.response_bytes_per_second,
             base.response_bytes_per_second,
@@ -523,7 +534,10 @@ fn routing_of(message: &pb::Routing, cx: &mut Lowering<'_>) -> Option<Routing> {
         pb::routing::Fallback::RouteCluster => Fallback::RouteCluster,
         pb::routing::Fallback::Fail503 => Fallback::Fail,
         pb::routing::Fallback::NextCell => {
-            cx.warning_in("fallback", "NEXT_CELL is not supported yet: the route's cluster is used");
+            cx.warning_in(
+                "fallback",
+                "NEXT_CELL is not supported yet: the route's cluster is used",
+            );
             Fallback::RouteCluster
         }
     };

@@ -277,7 +277,10 @@ mod tests {
                 threads.spawn(|| {
                     for _ in 0..2000 {
                         if usage.admit(SECOND, &HeaderMap::new(), &quota).is_ok() {
-                            assert!(usage.active() <= 7 + 3, "three others may be on their way out");
+                            assert!(
+                                usage.active() <= 7 + 3,
+                                "three others may be on their way out"
+                            );
                             admitted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             usage.leave();
                         }

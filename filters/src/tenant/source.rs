@@ -90,7 +90,10 @@ pub(super) enum Segment {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Identity {
     Absent,
-    Found { id: Id, source: &'static str },
+    Found {
+        id: Id,
+        source: &'static str,
+    },
     /// A source gave something that is no id, and no other gave one.
     Invalid,
     /// A source that must agree does not.
@@ -247,7 +250,9 @@ impl From {
                 let segment = request.uri().path().split('/').nth(*index);
                 segment.filter(|segment| !segment.is_empty()).into()
             }
-            Self::PeerSpiffe(template) => spiffe_id(cx).and_then(|id| template.tenant_of(id)).into(),
+            Self::PeerSpiffe(template) => {
+                spiffe_id(cx).and_then(|id| template.tenant_of(id)).into()
+            }
             Self::Metadata { namespace, path } => match cx.metadata.get(namespace, path) {
                 Some(MetadataValue::String(text)) => Value::Text(text),
                 Some(MetadataValue::Null) | None => Value::Absent,

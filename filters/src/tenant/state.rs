@@ -359,8 +359,8 @@ impl Book {
             let Some(tenant) = queue.pop_front() else { break };
             let idle_for = newest.saturating_sub(tenant.last_seen.load(Ordering::Relaxed));
             let wanted = tenant.recent.swap(false, Ordering::Relaxed);
-            let goes = tenant.is_idle()
-                && (idle_for > ttl || (!wanted && queue.len() + 1 >= limit));
+            let goes =
+                tenant.is_idle() && (idle_for > ttl || (!wanted && queue.len() + 1 >= limit));
             if !goes {
                 queue.push_back(tenant);
                 continue;
