@@ -209,3 +209,88 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use palanquin_config::ir::cluster::Thresholds;
+
+    use super::super::breaker::LocalBreaker;
+    use super::super::testing;
+    use super::*;
+
+    /// Read off Envoy 1.40 with the same cluster.
+    const LINES: &str = "\
+test::observability_name::test
+test::default_priority::max_connections::1024
+test::default_priority::max_pending_requests::1024
+test::default_priority::max_requests::1024
+test::default_priority::max_retries::3
+test::high_priority::max_connections::1024
+test::high_priority::max_pending_requests::1024
+test::high_priority::max_requests::1024
+test::high_priority::max_retries::3
+test::added_via_api::false
+test::127.0.0.1:10000::cx_active::0
+test::127.0.0.1:10000::cx_connect_fail::0
+test::127.0.0.1:10000::cx_total::0
+test::127.0.0.1:10000::rq_active::0
+test::127.0.0.1:10000::rq_error::0
+test::127.0.0.1:10000::rq_pending_active::0
+test::127.0.0.1:10000::rq_success::0
+test::127.0.0.1:10000::rq_timeout::0
+test::127.0.0.1:10000::rq_total::0
+test::127.0.0.1:10000::hostname::
+test::127.0.0.1:10000::health_flags::healthy
+test::127.0.0.1:10000::weight::1
+test::127.0.0.1:10000::region::
+test::127.0.0.1:10000::zone::
+test::127.0.0.1:10000::sub_zone::
+test::127.0.0.1:10000::canary::false
+test::127.0.0.1:10000::priority::0
+test::127.0.0.1:10000::success_rate::-1
+test::127.0.0.1:10000::local_origin_success_rate::-1
+";
+
+    fn made(config: Config, registry: &Registry, previous: Option<&Cluster>) -> Arc<Cluster> {
+        Cluster::new(Arc::new(config), registry, previous).unwrap()
+    }
+
+    #[test]
+    fn a_cluster_is_shown_as_envoy_shows_it() {
+        let config = testing::cluster(vec![testing::nowhere(0)]);
+        let mut shown = String::new();
+        made(config, &Registry::new(1), None).write_admin(false, &mut shown);
+        assert_eq!(shown, LINES);
+    }
+
+    #[test]
+    fn a_changed_cluster_keeps_its_hosts_and_what_its_breakers_counted() {
+        let registry = Registry::new(1);
+        let before = made(testing::cluster(vec![testing::nowhere(0)]), &registry, None);
+        let local = LocalBreaker::new(Arc::clone(before.breaker(Priority::Default)));
+        let _held = local.try_acquire(Resource::Requests).unwrap();
+
+        let mut config = testing::cluster(vec![testing::nowhere(0), testing::nowhere(1)]);
+        config.breakers[0] = Thresholds { max_requests: 1, ..Thresholds::default() };
+        let after = made(config, &registry, Some(&before));
+
+        assert_eq!(after.breaker(Priority::Default).count(Resource::Requests), 1);
+        assert!(local.try_acquire(Resource::Requests).is_none());
+        assert!(Arc::ptr_eq(&before.hosts().members()[0].host, &after.hosts().members()[0].host));
+        assert_eq!(after.stats().counter(stat::MEMBERSHIP_CHANGE), 2);
+        assert_eq!(after.stats().gauge(stat::MEMBERSHIP_TOTAL), 2);
+    }
+
+    #[test]
+    fn endpoints_that_did_not_change_are_not_arranged_anew() {
+        let cluster = made(testing::cluster(Vec::new()), &Registry::new(1), None);
+        let mut set = testing::set(vec![testing::nowhere(0)]);
+        set.digest = palanquin_config::ir::Digest(7);
+        let set = Arc::new(set);
+        cluster.update_endpoints(Arc::clone(&set));
+        let hosts = cluster.hosts();
+        cluster.update_endpoints(set);
+        assert!(cluster.is_current(&hosts));
+        assert_eq!(cluster.stats().counter(stat::UPDATE_NO_REBUILD), 1);
+    }
+}

@@ -309,3 +309,41 @@ const EXTERNAL_CODES: usize = 1;
 
 const FASTEST_SWEEP: Duration = Duration::from_millis(50);
 const SLOWEST_SWEEP: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use palanquin_filter_api::stats::Registry;
+
+    use super::super::testing;
+    use super::*;
+
+    fn local(hosts: u16) -> Rc<LocalCluster> {
+        let config = testing::cluster((0..hosts).map(testing::nowhere).collect());
+        LocalCluster::new(Cluster::new(Arc::new(config), &Registry::new(1), None).unwrap())
+    }
+
+    fn pick(local: &LocalCluster, avoid: &[Arc<Host>]) -> Result<Arc<Host>, SendFailure> {
+        let rng = Rng::seeded(1);
+        local.pick(&PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid, rng: &rng })
+    }
+
+    #[test]
+    fn a_host_that_was_tried_is_avoided_while_there_is_another() {
+        let local = local(3);
+        let first = pick(&local, &[]).unwrap();
+        let second = pick(&local, &[Arc::clone(&first)]).unwrap();
+        let third = pick(&local, &[Arc::clone(&first), Arc::clone(&second)]).unwrap();
+        let names = std::collections::HashSet::from([first.name(), second.name(), third.name()]);
+        assert_eq!(names.len(), 3);
+        let all = [first, second, third];
+        assert!(pick(&local, &all).is_ok());
+    }
+
+    #[test]
+    fn without_a_host_the_pick_fails_and_is_counted() {
+        let local = local(0);
+        assert_eq!(pick(&local, &[]).unwrap_err(), SendFailure::NoHealthyUpstream);
+        assert_eq!(local.stats().counter(stat::UPSTREAM_CX_NONE_HEALTHY), 1);
+        assert_eq!(local.stats().counter(stat::LB_HEALTHY_PANIC), 1);
+    }
+}
