@@ -258,6 +258,8 @@ impl Lowering<'_> {
         for (index, name) in names.iter().enumerate() {
             match ResponseFlags::ALL.iter().find(|(_, short, _)| short == name) {
                 Some((flag, ..)) => flags |= *flag,
+                // Envoy's only flag that we never set: no request has it.
+                None if name == "UDO" => {}
                 None => {
                     failed = true;
                     self.item("flags", index, |cx| {
@@ -269,6 +271,9 @@ impl Lowering<'_> {
                 }
             }
         }
-        (!failed).then_some(LogFilter::ResponseFlag(flags))
+        // Named flags of which none is ever set: nothing passes. No names at all: any flag passes.
+        let never = !names.is_empty() && flags.is_empty();
+        let filter = if never { LogFilter::Or(Vec::new()) } else { LogFilter::ResponseFlag(flags) };
+        (!failed).then_some(filter)
     }
 }
