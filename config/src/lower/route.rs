@@ -168,7 +168,7 @@ impl Lowering<'_> {
                 None
             }
             Some(Action::NonForwardingAction(_)) => {
-                self.error_in("non_forwarding_action", "is not supported: Envoy answers 500 there");
+                self.error_in("non_forwarding_action", "is for gRPC servers, not for proxies");
                 None
             }
         }

@@ -13,6 +13,8 @@ use crate::ir::bootstrap::Bootstrap;
 
 mod bootstrap;
 mod corpora;
+mod rules;
+mod telemetry;
 
 /// Lowers a bootstrap written in YAML.
 fn bootstrap(yaml: &str) -> Result<Lowered<Bootstrap>, Rejected> {
