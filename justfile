@@ -1,0 +1,51 @@
+# Short names for what one does often. `just` lists them.
+
+_default:
+    @just --list --unsorted
+
+# what a push should have passed
+check: fmt-check lint test doc deny
+
+# rewrite the sources in the project's style
+fmt:
+    cargo fmt --all
+
+# only say what `fmt` would change
+fmt-check:
+    cargo fmt --all --check
+
+# clippy, warnings are errors
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# all tests that need nothing but Rust and a C compiler
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# the API documentation, broken links are errors
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# licences, duplicates, sources and advisories of dependencies
+deny:
+    .ci/run deny
+
+# a small mesh on loopback, with commands to try
+demo *ARGS:
+    cargo run --release -- demo {{ARGS}}
+
+# against Envoy, go-control-plane, an OpenTelemetry collector, curl, grpcio
+interop *SUITES:
+    tests/interop/run {{SUITES}}
+
+# Palanquin, Envoy, nginx and HAProxy in one run; rewrites the table of docs/benchmarks.md
+bench *ARGS:
+    benches/macro/run {{ARGS}}
+
+# rewrite the protobuf code from Envoy's API
+protos:
+    cargo run -p palanquin-proto-gen
+
+# everything, as on a fresh machine
+ci:
+    .ci/run
