@@ -199,7 +199,9 @@ impl LogFilter {
     pub fn needs(&self, needs: &mut Needs) {
         match self {
             Self::And(filters) | Self::Or(filters) => {
-                filters.iter().for_each(|filter| filter.needs(needs));
+                for filter in filters {
+                    filter.needs(needs);
+                }
             }
             Self::Header(HeaderMatcher { name: HeaderField::Name(name), .. }) => {
                 needs.add_matched(name);

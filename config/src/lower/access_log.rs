@@ -91,7 +91,7 @@ impl Lowering<'_> {
                 use stream::stdout_access_log::AccessLogFormat::LogFormat;
                 let log = self.unpack::<stream::StdoutAccessLog>(&any)?;
                 let line = match &log.access_log_format {
-                    None => self.default_line(),
+                    None => default_line(),
                     Some(LogFormat(format)) => {
                         self.field("log_format", |cx| cx.substitution_format(format))
                     }
@@ -102,7 +102,7 @@ impl Lowering<'_> {
                 use stream::stderr_access_log::AccessLogFormat::LogFormat;
                 let log = self.unpack::<stream::StderrAccessLog>(&any)?;
                 let line = match &log.access_log_format {
-                    None => self.default_line(),
+                    None => default_line(),
                     Some(LogFormat(format)) => {
                         self.field("log_format", |cx| cx.substitution_format(format))
                     }
@@ -130,8 +130,8 @@ impl Lowering<'_> {
         use file::file_access_log::AccessLogFormat as Kind;
         #[expect(deprecated, reason = "Envoy still accepts the old forms")]
         match format {
-            None => self.default_line(),
-            Some(Kind::Format(text)) if text.is_empty() => self.default_line(),
+            None => default_line(),
+            Some(Kind::Format(text)) if text.is_empty() => default_line(),
             Some(Kind::Format(text)) => self.format("format", text, Missing::Dash).map(Line::Text),
             Some(Kind::JsonFormat(object)) => self
                 .field("json_format", |cx| {
@@ -146,10 +146,6 @@ impl Lowering<'_> {
                 self.field("log_format", |cx| cx.substitution_format(format))
             }
         }
-    }
-
-    fn default_line(&mut self) -> Option<Line> {
-        Format::compile(AccessLog::DEFAULT_FORMAT, Missing::Dash).ok().map(Line::Text)
     }
 
     fn access_log_filter(&mut self, filter: &pb::AccessLogFilter) -> Option<LogFilter> {
@@ -276,4 +272,8 @@ impl Lowering<'_> {
         let filter = if never { LogFilter::Or(Vec::new()) } else { LogFilter::ResponseFlag(flags) };
         (!failed).then_some(filter)
     }
+}
+
+fn default_line() -> Option<Line> {
+    Format::compile(AccessLog::DEFAULT_FORMAT, Missing::Dash).ok().map(Line::Text)
 }

@@ -19,19 +19,22 @@ impl Lowering<'_> {
         let missing = if format.omit_empty_values { Missing::Empty } else { Missing::Dash };
         for (index, formatter) in format.formatters.iter().enumerate() {
             let known = formatter.typed_config.as_ref().map(|any| self.type_name(any).to_owned());
-            self.item("formatters", index, |cx| match known.as_deref() {
-                // These operators are always there.
+            // These operators are always there.
+            let built_in = matches!(
+                known.as_deref(),
                 Some(
                     "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery"
-                    | "envoy.extensions.formatter.metadata.v3.Metadata",
-                ) => {}
-                _ => {
+                        | "envoy.extensions.formatter.metadata.v3.Metadata"
+                )
+            );
+            if !built_in {
+                self.item("formatters", index, |cx| {
                     let name = &formatter.name;
                     cx.warning(format!(
                         "formatter {name:?} is not supported; its operators stay empty"
                     ));
-                }
-            });
+                });
+            }
         }
         #[expect(deprecated, reason = "Envoy still accepts the old form")]
         match &format.format {
@@ -70,7 +73,9 @@ impl Lowering<'_> {
             }
             self.format_error(&error);
             let (path, _) = self.parts();
-            keys.iter().for_each(|_| path.pop());
+            for _ in keys {
+                path.pop();
+            }
         });
         let unmeasured = format.unmeasured();
         self.warn_unmeasured(&unmeasured);

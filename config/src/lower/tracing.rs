@@ -229,13 +229,10 @@ impl Lowering<'_> {
     }
 
     fn opened(&mut self, any: Option<&Any>) -> Option<Any> {
-        match any {
-            Some(any) => self.open(any),
-            None => {
-                self.error("typed_config is necessary");
-                None
-            }
+        if any.is_none() {
+            self.error("typed_config is necessary");
         }
+        self.open(any?)
     }
 
     fn custom_tag(&mut self, tag: &tag_pb::CustomTag) -> Option<CustomTag> {

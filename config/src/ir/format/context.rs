@@ -230,10 +230,10 @@ impl Needs {
             }
             Operator::Path(source, _)
             | Operator::QueryParameter(_, source)
-            | Operator::QueryParameters(source) => {
-                if *source != PathSource::Path {
-                    add(&mut self.request, &ORIGINAL_PATH);
-                }
+            | Operator::QueryParameters(source)
+                if *source != PathSource::Path =>
+            {
+                add(&mut self.request, &ORIGINAL_PATH);
             }
             Operator::Coalesce(alternatives) => {
                 for (operator, _) in alternatives {

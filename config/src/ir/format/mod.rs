@@ -22,6 +22,7 @@ pub use context::{
     Capture, Captured, CapturedRequest, FormatCx, Headers, Needs, RequestHead, TraceIds,
 };
 pub use json::JsonFormat;
+pub use time::TimeFormat;
 
 use http::HeaderValue;
 

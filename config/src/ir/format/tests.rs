@@ -85,9 +85,9 @@ fn request() -> Request<()> {
         .header("x-dup", "2")
         .body(())
         .unwrap();
-    let json = http::HeaderValue::from_bytes("q\"u\\o\u{e9}<".as_bytes()).unwrap();
+    let json = HeaderValue::from_bytes("q\"u\\o\u{e9}<".as_bytes()).unwrap();
     request.headers_mut().insert("x-json", json);
-    let control = http::HeaderValue::from_bytes(b"a\tb\x80\xffz").unwrap();
+    let control = HeaderValue::from_bytes(b"a\tb\x80\xffz").unwrap();
     request.headers_mut().insert("x-ctl", control);
     request
 }

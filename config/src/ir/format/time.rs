@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 /// A compiled time format.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TimeFormat(Vec<Piece>);
+pub struct TimeFormat(Vec<Piece>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
@@ -41,7 +41,7 @@ const MONTHS: [&str; 12] = [
 
 impl TimeFormat {
     /// Compiles a format; the empty one is ISO 8601 with milliseconds.
-    pub(super) fn compile(format: &str) -> Self {
+    pub fn compile(format: &str) -> Self {
         let format = if format.is_empty() { "%Y-%m-%dT%H:%M:%S.%3fZ" } else { format };
         let mut pieces = Vec::new();
         let mut rest = format;
@@ -59,7 +59,7 @@ impl TimeFormat {
     }
 
     /// Writes `at`. Times before 1970 are written as 1970.
-    pub(super) fn write(&self, at: SystemTime, out: &mut Vec<u8>) {
+    pub fn write(&self, at: SystemTime, out: &mut Vec<u8>) {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let time = Civil::of(since.as_secs());
         let nanos = since.subsec_nanos();
@@ -156,7 +156,9 @@ impl Civil {
         let day = day_from_march - (153 * month_from_march + 2) / 5 + 1;
         let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let leap = u64::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+        let leap = u64::from(
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)),
+        );
         // The year from March on begins 59 (60) days after the first of January.
         let day_of_year = if month > 2 { day_from_march + 60 + leap } else { day_from_march - 305 };
         Self {

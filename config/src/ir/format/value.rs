@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use http::HeaderValue;
 use http::Version;
 use palanquin_filter_api::MetadataMap;
 use palanquin_filter_api::MetadataValue;
@@ -41,7 +42,7 @@ pub(super) enum Found<'a> {
     /// Bytes of a peer's choice.
     Text(&'a [u8]),
     /// With a length limit of its own, inside `COALESCE`.
-    Limited(Box<Found<'a>>, usize),
+    Limited(Box<Self>, usize),
     Time(SystemTime, &'a TimeFormat),
     TraceId([u8; 16]),
     SpanId([u8; 8]),
@@ -279,7 +280,7 @@ fn request<'a>(cx: &FormatCx<'a>, first: &Field, second: Option<&Field>) -> Foun
     let Some(request) = cx.request else { return Found::Missing };
     let one = |field: &Field| match field {
         Field::Authority => Some(request.authority),
-        Field::Header(name) => request.headers.get(name).map(|value| value.as_bytes()),
+        Field::Header(name) => request.headers.get(name).map(HeaderValue::as_bytes),
         Field::Method => Some(request.method.as_bytes()),
         Field::Path => Some(request.path.as_bytes()),
         Field::Scheme => Some(request.scheme.as_bytes()),
@@ -309,7 +310,7 @@ fn response<'a>(cx: &FormatCx<'a>, field: &Field) -> Found<'a> {
 
 fn path<'a>(cx: &FormatCx<'a>, source: PathSource) -> Option<&'a [u8]> {
     let request = cx.request?;
-    let original = || request.headers.get(&ORIGINAL_PATH).map(|value| value.as_bytes());
+    let original = || request.headers.get(&ORIGINAL_PATH).map(HeaderValue::as_bytes);
     let current = || Some(request.path.as_bytes()).filter(|path| !path.is_empty());
     match source {
         PathSource::Original => original(),

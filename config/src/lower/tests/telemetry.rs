@@ -132,7 +132,7 @@ fn formats_of_every_kind_are_written() {
             "{\"a\":{\"c\":null},\"b\":503}\n",
         ),
         (r#", format: "%PROTOCOL%""#, "-"),
-        (r#", typed_json_format: {n: 1}"#, "{\"n\":1}\n"),
+        (r", typed_json_format: {n: 1}", "{\"n\":1}\n"),
     ] {
         let (manager, _) = manager(&log(more, "{not_health_check_filter: {}}"));
         assert_eq!(write(&manager.access_logs[0]), want, "{more}");
