@@ -78,6 +78,12 @@ def read_chunks(response, rest):
         rest = after[count + 2:]
 
 
+def announces_close(data, methods):
+    responses, _, _ = parse_responses(data, methods, False)
+    named = [(name.lower(), value.lower()) for one in responses[-1:] for name, value in one["headers"]]
+    return ("connection", "close") in named
+
+
 def status_of(line):
     parts = line.split(" ")
     return int(parts[1]) if len(parts) > 1 and parts[1].isdigit() else 0
@@ -137,7 +143,8 @@ async def exchange(port, steps, methods, expect=1, settle=0.15, seconds=8, tls=N
                 await wait_for(lambda: step[1] in data, 5)
         await wait_for(lambda: parse_responses(bytes(data), methods, False)[1] >= expect, seconds)
         if not state["eof"]:
-            await wait_for(lambda: False, settle)
+            # Who announces a close may take its time over it (Envoy's delayed_close_timeout is 1 s).
+            await wait_for(lambda: False, max(settle, 2.0) if announces_close(bytes(data), methods) else settle)
         closed = state["eof"]
         responses, _, rest = parse_responses(bytes(data), methods, closed)
     finally:
