@@ -1,16 +1,21 @@
 //! What each command does.
 
+use std::io::IsTerminal;
 use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use palanquin_config::extension::Registry as Filters;
 use palanquin_config::file::UnknownFields;
 use palanquin_config::lower::Environment;
 use palanquin_config::short;
 use palanquin_filter_api::stats;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::Cli;
 use crate::cli::Command;
@@ -18,21 +23,23 @@ use crate::cli::Mode;
 use crate::cli::RunArgs;
 use crate::config_source::ConfigSource;
 use crate::listener::ActiveListener;
+use crate::server::Extensions;
 use crate::server::Options;
 use crate::server::Running;
+use crate::server::SetLogLevel;
 use crate::server::Signals;
 use crate::upstream::Cluster;
 
 /// Runs a command line.
-pub fn run(cli: Cli, filters: Filters) -> ExitCode {
+pub fn run(cli: Cli, extensions: Extensions) -> ExitCode {
     match cli.command {
         Some(Command::Check { file }) => {
             let source = ConfigSource { path: Some(file), ..ConfigSource::default() };
-            check(&source, &filters)
+            check(&source, &extensions.filters)
         }
         Some(Command::Expand { file }) => expand(&file),
-        Some(Command::Demo(args)) => crate::demo::run(&args, filters),
-        None => serve(&cli.run, filters),
+        Some(Command::Demo(args)) => crate::demo::run(&args, extensions),
+        None => serve(&cli.run, extensions),
     }
 }
 
@@ -49,13 +56,14 @@ fn source(args: &RunArgs) -> ConfigSource {
     }
 }
 
-fn serve(args: &RunArgs, filters: Filters) -> ExitCode {
-    if let Err(error) = start_log(args) {
-        return fail(&format!("cannot write the log: {error}"));
-    }
+fn serve(args: &RunArgs, extensions: Extensions) -> ExitCode {
+    let log_level = match start_log(args) {
+        Ok(log_level) => log_level,
+        Err(error) => return fail(&format!("cannot write the log: {error}")),
+    };
     let source = source(args);
     if args.mode != Mode::Serve {
-        return check(&source, &filters);
+        return check(&source, &extensions.filters);
     }
     for flag in args.without_effect.given() {
         tracing::warn!(flag, "this flag has no effect");
@@ -68,8 +76,9 @@ fn serve(args: &RunArgs, filters: Filters) -> ExitCode {
         drain_time: args.drain_time(),
         source,
         signals: Signals::Handle,
+        log_level: Some(log_level),
     };
-    match Running::start(options, filters) {
+    match Running::start(options, extensions) {
         Ok(running) => {
             if let Some((path, address)) = args.admin_address_path.as_ref().zip(running.admin())
                 && let Err(error) = std::fs::write(path, address.to_string())
@@ -92,12 +101,12 @@ fn check(source: &ConfigSource, filters: &Filters) -> ExitCode {
     };
     let mut errors = Vec::new();
     for cluster in &usable.ir.clusters {
-        if let Err(error) = Cluster::new(std::sync::Arc::clone(cluster), &stats, None) {
+        if let Err(error) = Cluster::new(Arc::clone(cluster), &stats, None) {
             errors.push(format!("cluster {}: {error}", cluster.name));
         }
     }
     for listener in &usable.ir.listeners {
-        let active = ActiveListener::build(std::sync::Arc::clone(listener), &stats);
+        let active = ActiveListener::build(Arc::clone(listener), &stats);
         if let Err((chain, error)) = active {
             errors.push(format!("listener {}: filter chain {chain:?}: {error}", listener.name));
         }
@@ -135,19 +144,37 @@ fn expand(file: &Path) -> ExitCode {
     }
 }
 
-fn start_log(args: &RunArgs) -> std::io::Result<()> {
-    let filter = EnvFilter::default().add_directive(args.log_level.filter().into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+/// Starts the log; the result changes its level later.
+fn start_log(args: &RunArgs) -> std::io::Result<SetLogLevel> {
+    let (filter, handle) = reload::Layer::new(targets(args.log_level.filter()));
+    let ansi = args.log_path.is_none() && std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(ansi);
+    let registry = tracing_subscriber::registry().with(filter);
     match &args.log_path {
         Some(path) => {
-            let path: &PathBuf = path;
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-            builder.with_ansi(false).with_writer(file).init();
+            registry.with(lines.with_writer(file)).init();
         }
-        None => builder.with_writer(std::io::stderr).init(),
+        None => registry.with(lines.with_writer(std::io::stderr)).init(),
     }
-    Ok(())
+    Ok(SetLogLevel(Arc::new(move |level| {
+        if let Ok(level) = level.parse() {
+            // Only fails when the log is gone, and then there is nothing to change.
+            drop(handle.reload(targets(level)));
+        }
+    })))
 }
+
+/// The libraries' own events are for their developers: only what they warn of is ours to tell.
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_targets(OURS.map(|target| (target, level)))
+}
+
+/// The crates whose events `--log-level` is about.
+const OURS: [&str; 5] =
+    ["palanquin", "palanquin_config", "palanquin_filters", "palanquin_tls", "palanquin_xds_client"];
 
 /// Tells the result on standard output. Whoever closed it does not want to know.
 fn tell(text: &str) {

@@ -1,12 +1,11 @@
-//! The `palanquin` binary: the one place that names the plugins that are built in.
+//! The `palanquin` binary. An out-of-tree build with filters of its own is a `main` like this one.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use palanquin::cli::Cli;
-use palanquin_config::extension::Registry;
+use palanquin::server::Extensions;
 
 fn main() -> ExitCode {
-    let filters = palanquin_filters::register_all(Registry::new());
-    palanquin::command::run(Cli::parse(), filters)
+    palanquin::command::run(Cli::parse(), Extensions::built_in())
 }

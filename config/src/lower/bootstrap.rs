@@ -53,6 +53,14 @@ impl Lowering<'_> {
         self.declare_clusters(names);
         let (clusters, listeners) = self.field("static_resources", |cx| {
             cx.check_static(resources);
+            for (index, secret) in resources.secrets.iter().enumerate() {
+                cx.item("secrets", index, |cx| {
+                    let Some(lowered) = cx.secret(secret) else { return };
+                    if !cx.declare_secret(&secret.name, lowered) {
+                        cx.error_in("name", format!("duplicate static secret {:?}", secret.name));
+                    }
+                });
+            }
             let clusters = cx.list("clusters", &resources.clusters, |cx, cluster| {
                 cx.static_cluster(cluster).map(Arc::new)
             });

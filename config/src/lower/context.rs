@@ -1,6 +1,7 @@
 //! Where lowering is, what it may use, and what it found.
 
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use palanquin_filter_api::stats;
@@ -13,6 +14,7 @@ use crate::diagnostic::FieldPath;
 use crate::diagnostic::Problem;
 use crate::diagnostic::Problems;
 use crate::extension::Registry;
+use crate::ir::tls::Secret;
 
 /// The state of lowering one message: the path of the field at hand and the problems so far.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct Lowering<'a> {
     problems: Problems,
     /// The clusters that exist, while a bootstrap is lowered.
     clusters: Option<BTreeSet<String>>,
+    /// `static_resources.secrets`, by name.
+    secrets: HashMap<String, Secret>,
     /// Whether references are checked against them (`validate_clusters`).
     check_references: bool,
     depth: u32,
@@ -38,6 +42,7 @@ impl<'a> Lowering<'a> {
             path: FieldPath::new(),
             problems: Problems::new(),
             clusters: None,
+            secrets: HashMap::new(),
             check_references: true,
             depth: 0,
         }
@@ -161,6 +166,16 @@ impl<'a> Lowering<'a> {
     /// Declares which clusters exist, so that references can be checked.
     pub(crate) fn declare_clusters(&mut self, names: BTreeSet<String>) {
         self.clusters = Some(names);
+    }
+
+    /// Declares a static secret. `false`: there is one of that name already.
+    pub(crate) fn declare_secret(&mut self, name: &str, secret: Secret) -> bool {
+        self.secrets.insert(name.to_owned(), secret).is_none()
+    }
+
+    /// The static secret of that name.
+    pub(crate) fn static_secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name)
     }
 
     /// Whether references to clusters are checked from now on.

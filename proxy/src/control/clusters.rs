@@ -1,6 +1,7 @@
 //! The clusters that exist: active, or warming until their endpoints are known.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,6 +186,21 @@ impl Clusters {
         self.stats.set(stat::WARMING_CLUSTERS, warming as u64);
         self.stats.set(stat::ACTIVE_CLUSTERS, active as u64);
         promoted
+    }
+
+    /// Files that hold endpoints in place of a control plane.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let clusters =
+            self.entries.values().flat_map(|entry| entry.active.iter().chain(&entry.warming));
+        let mut files: Vec<_> = clusters
+            .filter_map(|cluster| match &cluster.config.discovery {
+                Discovery::Eds { path, .. } => path.clone(),
+                _ => None,
+            })
+            .collect();
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// Names of clusters whose endpoints are not known yet.

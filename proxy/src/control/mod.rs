@@ -8,6 +8,7 @@
 //! After each event [`Control::settle`] lets what has become ready serve, and publishes once.
 
 mod clusters;
+pub mod facts;
 mod feed;
 mod listeners;
 mod publish;
@@ -16,6 +17,7 @@ pub mod status;
 mod xds;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -29,6 +31,7 @@ use tokio::sync::Notify;
 use self::clusters::Clusters;
 use self::listeners::Listeners;
 use self::routes::Routes;
+use self::status::Kind;
 use self::status::ResourceStatus;
 use self::xds::ControlPlane;
 use crate::snapshot::SnapshotCell;
@@ -55,6 +58,8 @@ pub struct Control {
     routes: Routes,
     plane: Option<ControlPlane>,
     listeners_from: ResourceSource,
+    /// Files that stand in for a control plane.
+    files: Vec<(Kind, PathBuf)>,
     published: Arc<SnapshotCell>,
     version: u64,
     workers: Rc<[WorkerHandle]>,
@@ -78,6 +83,7 @@ impl Control {
             routes: Routes::default(),
             plane: None,
             listeners_from: ResourceSource::None,
+            files: Vec::new(),
             filters,
             stats,
             published,
@@ -123,6 +129,17 @@ impl Control {
         {
             plane.subscribe_clusters();
         }
+        self.files = [
+            (Kind::Cluster, &bootstrap.dynamic.cds),
+            (Kind::Listener, &bootstrap.dynamic.lds),
+        ]
+        .into_iter()
+        .filter_map(|(kind, source)| match source {
+            ResourceSource::Path(path) => Some((kind, path.clone())),
+            ResourceSource::None | ResourceSource::Ads => None,
+        })
+        .collect();
+        self.feed_all();
         self.settle();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
@@ -150,6 +167,15 @@ impl Control {
     /// A cluster by name, for the clients of the control thread.
     pub fn cluster(&self, name: &str) -> Option<Arc<Cluster>> {
         self.clusters.get(name).cloned()
+    }
+
+    /// Whether everything that was asked for at the start is here, or known not to come.
+    pub fn is_initialized(&self) -> bool {
+        let (clusters, listeners) = self.warming();
+        let asked = self.listeners_from == ResourceSource::Ads;
+        clusters.is_empty()
+            && listeners.is_empty()
+            && (!asked || self.plane.as_ref().is_some_and(ControlPlane::has_listeners))
     }
 
     /// What is not ready yet: clusters, then listeners.

@@ -1,6 +1,7 @@
 //! Route tables from RDS, and the connection managers that use them.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
@@ -80,6 +81,21 @@ impl Routes {
             Source::Inline(_) => true,
             Source::Rds { name, .. } => self.tables.get(name).is_some_and(|entry| entry.settled),
         })
+    }
+
+    /// Files that hold tables in place of a control plane.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let managers =
+            self.tables.values().flat_map(|entry| entry.managers.iter().filter_map(Weak::upgrade));
+        let mut files: Vec<_> = managers
+            .filter_map(|manager| match &manager.routes {
+                Source::Rds { path, .. } => path.clone(),
+                Source::Inline(_) => None,
+            })
+            .collect();
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// Forgets managers that are gone, and the tables that nobody asks for any more.

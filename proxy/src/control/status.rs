@@ -21,6 +21,45 @@ pub enum Kind {
     Route,
 }
 
+impl Kind {
+    /// The kind of a type URL.
+    pub fn of(type_url: &str) -> Option<Self> {
+        [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route]
+            .into_iter()
+            .find(|kind| kind.type_url() == type_url)
+    }
+
+    /// What Envoy calls one of them in `/config_dump`.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Endpoints => "endpoint_config",
+            Self::Listener => "listener",
+            Self::Route => "route_config",
+        }
+    }
+
+    /// The type of their section in `/config_dump`.
+    pub(super) fn dump_type(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+            Self::Endpoints => "type.googleapis.com/envoy.admin.v3.EndpointsConfigDump",
+            Self::Listener => "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+            Self::Route => "type.googleapis.com/envoy.admin.v3.RoutesConfigDump",
+        }
+    }
+
+    /// The type of the resource's message.
+    pub fn type_url(self) -> &'static str {
+        match self {
+            Self::Cluster => "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            Self::Endpoints => "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+            Self::Listener => "type.googleapis.com/envoy.config.listener.v3.Listener",
+            Self::Route => "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        }
+    }
+}
+
 /// One resource's state.
 #[derive(Debug, Clone, Default)]
 pub struct Status {

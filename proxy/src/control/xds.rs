@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palanquin_config::diagnostic::FieldPath;
+use palanquin_config::diagnostic::Problems;
 use palanquin_config::ir::bootstrap::Ads;
+use palanquin_config::lower::Rejected;
 use palanquin_config::lower::lower_cluster;
 use palanquin_config::lower::lower_cluster_load_assignment;
 use palanquin_config::lower::lower_listener;
 use palanquin_config::lower::lower_route_configuration;
+use palanquin_config::support::unsupported;
 use palanquin_proto::envoy::config::core::v3::Node;
 use palanquin_xds_client::Absence;
 use palanquin_xds_client::Change;
@@ -39,6 +43,8 @@ pub(super) struct ControlPlane {
     listeners: Option<Subscription>,
     /// The first clusters came, or will not come.
     has_clusters: bool,
+    /// The first listeners came, or will not come.
+    has_listeners: bool,
 }
 
 struct Types {
@@ -93,7 +99,7 @@ impl ControlPlane {
             listener: ResourceType::listener(),
             route: ResourceType::route(),
         };
-        Ok(Self { handle, events, types, clusters: None, listeners: None, has_clusters: true })
+        Ok(Self { handle, events, types, clusters: None, listeners: None, has_clusters: true, has_listeners: false })
     }
 
     /// The next event. Cancel safe.
@@ -119,6 +125,11 @@ impl ControlPlane {
     /// Whether the first clusters came (or none are asked for).
     pub(super) fn has_clusters(&self) -> bool {
         self.has_clusters
+    }
+
+    /// Whether the first listeners came.
+    pub(super) fn has_listeners(&self) -> bool {
+        self.has_listeners
     }
 
     /// Asks for the endpoints of a service; after `limit` it is known that none come (zero: never).
@@ -149,7 +160,7 @@ impl Control {
             }
             Event::Rejected { type_url, version, names, message } => {
                 tracing::warn!(%type_url, %version, %message, "xDS response rejected");
-                let kind = self.kind(&type_url);
+                let Some(kind) = Kind::of(&type_url) else { return };
                 for name in names {
                     self.status.reject(kind, &name, &version, &message);
                     self.stop_waiting_for(kind, &name);
@@ -160,23 +171,9 @@ impl Control {
         }
     }
 
-    /// What a type URL stands for; types we do not ask for never come here.
-    fn kind(&self, type_url: &str) -> Kind {
-        let Some(plane) = &self.plane else { return Kind::Listener };
-        if type_url == &**plane.types.cluster.type_url() {
-            Kind::Cluster
-        } else if type_url == &**plane.types.endpoint.type_url() {
-            Kind::Endpoints
-        } else if type_url == &**plane.types.route.type_url() {
-            Kind::Route
-        } else {
-            Kind::Listener
-        }
-    }
-
     fn on_update(&mut self, update: Update) {
         let Update { type_url, version, resources, removed, invalid, token } = update;
-        let kind = self.kind(&type_url);
+        let Some(kind) = Kind::of(&type_url) else { return };
         let mut errors = invalid;
         for resource in &resources {
             if resource.change == Change::Unchanged {
@@ -208,7 +205,10 @@ impl Control {
                 self.clusters.count_update(!errors.is_empty());
                 self.first_clusters_came();
             }
-            Kind::Listener => self.listeners.count_update(!errors.is_empty()),
+            Kind::Listener => {
+                self.listeners.count_update(!errors.is_empty());
+                self.first_listeners_came();
+            }
             Kind::Endpoints | Kind::Route => {}
         }
         tracing::debug!(%type_url, %version, rejected = errors.len(), "xDS update");
@@ -217,7 +217,12 @@ impl Control {
 
     fn put(&mut self, kind: Kind, resource: &Resource) -> Result<(), String> {
         let body = &resource.body;
-        let text = |rejected: palanquin_config::lower::Rejected| rejected.problems.summary();
+        let text = |rejected: Rejected| rejected.problems.summary();
+        let mut problems = Problems::new();
+        unsupported(kind.type_url(), body, &mut FieldPath::new(), &mut problems);
+        if problems.has_errors() {
+            return Err(problems.summary());
+        }
         let warnings = match kind {
             Kind::Cluster => {
                 let lowered = lower_cluster(self.environment(), body).map_err(text)?;
@@ -241,7 +246,8 @@ impl Control {
                 lowered.warnings
             }
         };
-        self.status.warn(kind, &resource.name, &warnings);
+        problems.append(warnings);
+        self.status.warn(kind, &resource.name, &problems);
         Ok(())
     }
 
@@ -257,14 +263,14 @@ impl Control {
     }
 
     fn on_absent(&mut self, type_url: &str, names: &[Arc<str>], reason: Absence) {
-        let kind = self.kind(type_url);
+        let Some(kind) = Kind::of(type_url) else { return };
         for name in names {
             tracing::warn!(%type_url, resource = %name, ?reason, "xDS resource is absent");
             match (kind, reason) {
                 (Kind::Cluster, Absence::TimedOut) if **name == *WILDCARD => {
                     self.first_clusters_came();
                 }
-                (Kind::Listener, Absence::TimedOut) => {}
+                (Kind::Listener, Absence::TimedOut) => self.first_listeners_came(),
                 _ => self.remove(kind, name),
             }
         }
@@ -276,7 +282,13 @@ impl Control {
             Kind::Endpoints => self.clusters.give_up_on(name),
             Kind::Route => self.routes.give_up_on(name),
             Kind::Cluster => self.first_clusters_came(),
-            Kind::Listener => {}
+            Kind::Listener => self.first_listeners_came(),
+        }
+    }
+
+    fn first_listeners_came(&mut self) {
+        if let Some(plane) = &mut self.plane {
+            plane.has_listeners = true;
         }
     }
 

@@ -27,7 +27,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use palanquin_config::extension::Registry;
 use palanquin_config::ir::endpoint::Address;
 use tokio::sync::oneshot;
 use tracing_subscriber::filter::LevelFilter;
@@ -36,6 +35,7 @@ use self::pki::Certificates;
 use self::ports::Sockets;
 use crate::cli::DemoArgs;
 use crate::config_source::ConfigSource;
+use crate::server::Extensions;
 use crate::server::Options;
 use crate::server::Running;
 use crate::server::Signals;
@@ -47,11 +47,11 @@ const LISTENER: &str = "demo";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the demo until it is interrupted.
-pub fn run(args: &DemoArgs, filters: Registry) -> ExitCode {
+pub fn run(args: &DemoArgs, extensions: Extensions) -> ExitCode {
     // Only what someone should look at: the screen belongs to the guide and the traces.
     tracing_subscriber::fmt().with_max_level(LevelFilter::WARN).with_writer(std::io::stderr).init();
     let tell: Tell = Arc::new(|text| drop(writeln!(std::io::stdout(), "{text}")));
-    match Demo::start(args.port, Signals::Handle, Arc::clone(&tell), filters) {
+    match Demo::start(args.port, Signals::Handle, Arc::clone(&tell), extensions) {
         Ok(demo) => {
             tell(&demo.guide());
             demo.wait();
@@ -138,7 +138,7 @@ impl Demo {
         port: u16,
         signals: Signals,
         tell: Tell,
-        filters: Registry,
+        extensions: Extensions,
     ) -> Result<Self, DemoError> {
         let sockets = Sockets::bind(port)?;
         let certificates = Certificates::create()?;
@@ -150,8 +150,9 @@ impl Demo {
             drain_time: Duration::from_secs(1),
             source: ConfigSource::text(bootstrap),
             signals,
+            log_level: None,
         };
-        let running = Running::start(options, filters)?;
+        let running = Running::start(options, extensions)?;
         places.admin = running.admin().unwrap_or(places.admin);
         places.proxy = wait_for_listener(&running)?;
         Ok(Self { running, places, certificates, neighbours })

@@ -65,7 +65,8 @@ fn grpc_cluster(name: &str, address: SocketAddr) -> String {
 
 /// The listener: mutual TLS, tenants, tracing; its routes come by RDS.
 pub(super) fn listener(port: u16, certificates: &Path) -> Resource {
-    let directory = certificates.display();
+    let [proxy_pem, proxy_key, ca_pem] =
+        ["proxy.pem", "proxy.key", "ca.pem"].map(|name| quoted(&certificates.join(name)));
     resource::<Listener>(
         LISTENER,
         &format!(
@@ -81,9 +82,9 @@ filter_chains:
       common_tls_context:
         alpn_protocols: [h2, http/1.1]
         tls_certificates:
-        - certificate_chain: {{ filename: "{directory}/proxy.pem" }}
-          private_key: {{ filename: "{directory}/proxy.key" }}
-        validation_context: {{ trusted_ca: {{ filename: "{directory}/ca.pem" }} }}
+        - certificate_chain: {{ filename: {proxy_pem} }}
+          private_key: {{ filename: {proxy_key} }}
+        validation_context: {{ trusted_ca: {{ filename: {ca_pem} }} }}
   filters:
   - name: envoy.filters.network.http_connection_manager
     typed_config:
@@ -144,7 +145,8 @@ virtual_hosts:
 
 /// An upstream's cluster: mutual TLS, and the certificate must have the upstream's SPIFFE id.
 pub(super) fn cluster(name: &str, certificates: &Path) -> Resource {
-    let directory = certificates.display();
+    let [proxy_pem, proxy_key, ca_pem] =
+        ["proxy.pem", "proxy.key", "ca.pem"].map(|name| quoted(&certificates.join(name)));
     resource::<Cluster>(
         name,
         &format!(
@@ -159,10 +161,10 @@ transport_socket:
     "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
     common_tls_context:
       tls_certificates:
-      - certificate_chain: {{ filename: "{directory}/proxy.pem" }}
-        private_key: {{ filename: "{directory}/proxy.key" }}
+      - certificate_chain: {{ filename: {proxy_pem} }}
+        private_key: {{ filename: {proxy_key} }}
       validation_context:
-        trusted_ca: {{ filename: "{directory}/ca.pem" }}
+        trusted_ca: {{ filename: {ca_pem} }}
         match_typed_subject_alt_names:
         - {{ san_type: URI, matcher: {{ exact: "spiffe://{TRUST_DOMAIN}/upstream/{name}" }} }}
 "#
@@ -184,6 +186,11 @@ endpoints:
 "
         ),
     )
+}
+
+/// A path as a JSON text, which is YAML whatever the path contains.
+fn quoted(path: &Path) -> String {
+    serde_json::Value::from(path.display().to_string()).to_string()
 }
 
 /// The texts above are the only ones that come here, and every one is served when the demo starts.

@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use http::HeaderValue;
 use http::Response;
 use http::header;
+use palanquin_config::ir::format::TimeFormat;
 use palanquin_config::ir::http::ServerHeader;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::stats::http as stat;
@@ -47,58 +48,30 @@ pub(crate) fn finish(response: &mut Response<Body>, stream: &mut Stream) {
     }
 }
 
-/// The date in HTTP's form, made once a second and worker.
+/// The date in HTTP's form (RFC 9110 §5.6.7), made once a second and worker.
 fn date() -> HeaderValue {
+    struct Made {
+        second: u64,
+        value: HeaderValue,
+        format: TimeFormat,
+    }
     thread_local! {
-        static DATE: RefCell<(u64, HeaderValue)> =
-            const { RefCell::new((0, HeaderValue::from_static(""))) };
+        static DATE: RefCell<Made> = RefCell::new(Made {
+            second: 0,
+            value: HeaderValue::from_static(""),
+            format: TimeFormat::compile("%a, %d %b %Y %H:%M:%S GMT"),
+        });
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    DATE.with_borrow_mut(|(made, value)| {
-        if *made != now {
-            *made = now;
-            *value = HeaderValue::from_str(&imf_fixdate(now))
-                .expect("an IMF-fixdate has no control characters");
+    let now = SystemTime::now();
+    let second = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+    DATE.with_borrow_mut(|made| {
+        if made.second != second {
+            made.second = second;
+            let mut text = Vec::new();
+            made.format.write(now, &mut text);
+            made.value =
+                HeaderValue::from_bytes(&text).expect("a date has no control characters");
         }
-        value.clone()
+        made.value.clone()
     })
-}
-
-/// RFC 9110 §5.6.7.
-fn imf_fixdate(seconds: u64) -> String {
-    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (days, time) = (seconds / 86_400, seconds % 86_400);
-    // Howard Hinnant's civil-from-days, for days since 0000-03-01.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(month < 2);
-    format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        WEEKDAYS[(days % 7) as usize],
-        MONTHS[month as usize],
-        time / 3600,
-        time / 60 % 60,
-        time % 60,
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_written_as_http_wants_them() {
-        assert_eq!(imf_fixdate(0), "Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(imf_fixdate(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(imf_fixdate(1_709_164_800), "Thu, 29 Feb 2024 00:00:00 GMT");
-        assert_eq!(imf_fixdate(1_735_689_599), "Tue, 31 Dec 2024 23:59:59 GMT");
-    }
 }

@@ -14,6 +14,7 @@ use crate::ir::bootstrap::Bootstrap;
 mod bootstrap;
 mod corpora;
 mod rules;
+mod secrets;
 mod telemetry;
 
 /// Lowers a bootstrap written in YAML.

@@ -1,0 +1,230 @@
+//! What the admin endpoint shows of the control thread: kept up to date by it, read by others.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use palanquin_config::file::Secrets;
+use palanquin_config::file::message_to_json;
+use palanquin_config::ir::endpoint::Address;
+use palanquin_config::ir::format::TimeFormat;
+use palanquin_filters::tenant::TenantDirectory;
+use palanquin_proto::envoy::config::bootstrap::v3::Bootstrap;
+use parking_lot::Mutex;
+use prost::Message;
+use prost::Name;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+use super::status::Kind;
+use super::status::ResourceStatus;
+use super::status::Status;
+use crate::admin::ClusterStatus;
+use crate::admin::Facts;
+use crate::admin::ListenerStatus;
+use crate::snapshot::SnapshotCell;
+
+/// How many tenants `/tenants` shows.
+const TENANTS_SHOWN: usize = 100;
+
+/// See the module.
+#[derive(Debug)]
+pub struct ControlFacts {
+    published: Arc<SnapshotCell>,
+    status: Arc<ResourceStatus>,
+    tenants: TenantDirectory,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bootstrap: Vec<u8>,
+    clusters: Vec<Vec<u8>>,
+    listeners: Vec<Vec<u8>>,
+    static_clusters: HashSet<String>,
+    warnings: Vec<String>,
+    loaded: Option<SystemTime>,
+    serving: Vec<(Arc<str>, Address)>,
+    warming: (Vec<Arc<str>>, Vec<Arc<str>>),
+}
+
+impl ControlFacts {
+    /// Facts of a process that starts.
+    pub fn new(
+        published: Arc<SnapshotCell>,
+        status: Arc<ResourceStatus>,
+        tenants: TenantDirectory,
+    ) -> Self {
+        Self { published, status, tenants, state: Mutex::default() }
+    }
+
+    /// A bootstrap was applied.
+    pub fn set_bootstrap(&self, bootstrap: &Bootstrap, warnings: Vec<String>) {
+        let resources = bootstrap.static_resources.clone().unwrap_or_default();
+        let mut state = self.state.lock();
+        state.bootstrap = bootstrap.encode_to_vec();
+        state.clusters = resources.clusters.iter().map(Message::encode_to_vec).collect();
+        state.listeners = resources.listeners.iter().map(Message::encode_to_vec).collect();
+        state.static_clusters = resources.clusters.into_iter().map(|one| one.name).collect();
+        state.warnings = warnings;
+        state.loaded = Some(SystemTime::now());
+    }
+
+    /// What serves now, and what waits for something.
+    pub fn set_progress(
+        &self,
+        serving: Vec<(Arc<str>, Address)>,
+        warming: (Vec<Arc<str>>, Vec<Arc<str>>),
+    ) {
+        let mut state = self.state.lock();
+        state.serving = serving;
+        state.warming = warming;
+    }
+
+    /// `ClustersConfigDump` and `ListenersConfigDump`: what is static, and what is not.
+    fn resources(&self, kind: Kind, fixed: &[Vec<u8>], loaded: &Value) -> Value {
+        let (field, url) = (kind.noun(), kind.type_url());
+        let one = |body: &[u8]| typed(url, body);
+        let fixed: Vec<_> =
+            fixed.iter().map(|body| json!({ field: one(body), "last_updated": loaded })).collect();
+        let mut section = Map::new();
+        section.insert("@type".to_owned(), kind.dump_type().into());
+        section.insert(format!("static_{field}s"), fixed.into());
+        let dynamic: Vec<_> =
+            self.status.of(kind).iter().map(|(name, status)| dynamic(kind, name, status)).collect();
+        let dynamic_field = match kind {
+            Kind::Cluster => "dynamic_active_clusters",
+            Kind::Endpoints => "dynamic_endpoint_configs",
+            Kind::Listener => "dynamic_listeners",
+            Kind::Route => "dynamic_route_configs",
+        };
+        section.insert(dynamic_field.to_owned(), dynamic.into());
+        section.into()
+    }
+}
+
+/// One dynamic resource with its last error beside the version that serves.
+fn dynamic(kind: Kind, name: &Arc<str>, status: &Status) -> Value {
+    let mut entry = Map::new();
+    if let Some(accepted) = &status.accepted {
+        let body = typed(kind.type_url(), &accepted.body);
+        let active = json!({
+            "version_info": &*accepted.version,
+            kind.noun(): body,
+            "last_updated": timestamp(accepted.time),
+        });
+        if kind == Kind::Listener {
+            entry.insert("active_state".to_owned(), active);
+        } else if let Value::Object(active) = active {
+            entry.extend(active);
+        }
+    }
+    if kind == Kind::Listener || status.accepted.is_none() {
+        entry.insert("name".to_owned(), (**name).into());
+    }
+    if let Some(error) = &status.error {
+        let error = json!({
+            "last_update_attempt": timestamp(error.time),
+            "details": error.message,
+            "version_info": &*error.version,
+        });
+        entry.insert("error_state".to_owned(), error);
+    }
+    if !status.warnings.is_empty() {
+        entry.insert("palanquin_warnings".to_owned(), status.warnings.clone().into());
+    }
+    entry.into()
+}
+
+fn typed(url: &str, body: &[u8]) -> Value {
+    let mut value = message_to_json(url, body, Secrets::Redact);
+    if let Value::Object(fields) = &mut value {
+        fields.shift_insert(0, "@type".to_owned(), url.into());
+    }
+    value
+}
+
+fn names(names: &[Arc<str>]) -> Value {
+    names.iter().map(|name| Value::from(&**name)).collect()
+}
+
+fn timestamp(time: SystemTime) -> Value {
+    let mut text = Vec::new();
+    TimeFormat::compile("").write(time, &mut text);
+    String::from_utf8_lossy(&text).into()
+}
+
+impl Facts for Arc<ControlFacts> {
+    fn clusters(&self) -> Vec<ClusterStatus> {
+        let snapshot = self.published.load_full();
+        let state = self.state.lock();
+        let mut clusters: Vec<_> = snapshot
+            .clusters
+            .values()
+            .map(|cluster| ClusterStatus {
+                cluster: Arc::clone(cluster),
+                added_via_api: !state.static_clusters.contains(&*cluster.config.name),
+            })
+            .collect();
+        clusters.sort_by(|a, b| a.cluster.config.name.cmp(&b.cluster.config.name));
+        clusters
+    }
+
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        let state = self.state.lock();
+        let serving = state.serving.iter().cloned();
+        serving.map(|(name, address)| ListenerStatus { name, address }).collect()
+    }
+
+    fn config_dump(&self) -> Vec<Value> {
+        let state = self.state.lock();
+        let loaded = state.loaded.map_or(Value::Null, timestamp);
+        let mut bootstrap = json!({
+            "@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
+            "bootstrap": message_to_json(&Bootstrap::type_url(), &state.bootstrap, Secrets::Redact),
+            "last_updated": loaded,
+        });
+        if !state.warnings.is_empty() {
+            bootstrap["palanquin_warnings"] = state.warnings.clone().into();
+        }
+        let mut clusters = self.resources(Kind::Cluster, &state.clusters, &loaded);
+        let mut listeners = self.resources(Kind::Listener, &state.listeners, &loaded);
+        if !state.warming.0.is_empty() {
+            clusters["palanquin_warming"] = names(&state.warming.0);
+        }
+        if !state.warming.1.is_empty() {
+            listeners["palanquin_warming"] = names(&state.warming.1);
+        }
+        vec![
+            bootstrap,
+            clusters,
+            listeners,
+            self.resources(Kind::Route, &[], &loaded),
+            self.resources(Kind::Endpoints, &[], &loaded),
+        ]
+    }
+
+    fn certificates(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
+    fn tenants(&self) -> Value {
+        let tenants: Vec<_> = self
+            .tenants
+            .top(TENANTS_SHOWN)
+            .into_iter()
+            .map(|line| {
+                json!({
+                    "id": &*line.id,
+                    "tier": &*line.tier,
+                    "stat_prefix": &*line.stat_prefix,
+                    "active": line.active,
+                    "total": line.total,
+                    "refused": line.refused,
+                })
+            })
+            .collect();
+        json!({ "tenants": tenants })
+    }
+}

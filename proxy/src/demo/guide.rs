@@ -1,0 +1,51 @@
+//! What the demo prints first: where everything is, and the commands to try.
+
+use std::path::Path;
+
+use super::Places;
+
+/// The text. Every command is one line of its own that begins with `curl` or `for`.
+pub(super) fn text(places: &Places, directory: &Path) -> String {
+    let Places { proxy, admin, plane, switch, collector, blue, green } = places;
+    let port = proxy.port();
+    let directory = directory.display();
+    let acme = format!("curl -K {directory}/acme.curl");
+    let guest = format!("curl -K {directory}/guest.curl");
+    format!(
+        r#"Palanquin demo: everything runs in this process, on loopback.
+
+  proxy          https://localhost:{port}   mutual TLS on both sides, configured over ADS
+  admin          http://{admin}
+  control plane  {plane} (ADS), http://{switch} (its switch)
+  span receiver  {collector}
+  upstreams      blue {blue}, green {green}
+  certificates   {directory}
+
+Try in another terminal. Traces appear here.
+
+Two tenants, two upstreams: acme is known by the SPIFFE id of its certificate, beta by the host.
+  {acme} https://localhost:{port}/
+  {guest} https://beta.demo.localhost:{port}/
+
+A breaker for one tenant alone: acme may have two requests at a time. Of five, three are refused at once
+with 503, though both tenants could use the same upstreams; beta's are all answered.
+  for i in 1 2 3 4 5; do {acme} -s -o /dev/null -w '%{{http_code}} ' https://localhost:{port}/slow & done; wait
+  for i in 1 2 3 4 5; do {guest} -s -o /dev/null -w '%{{http_code}} ' https://beta.demo.localhost:{port}/slow & done; wait
+
+A live change of a route: who has no tenant is sent where the control plane says.
+  {guest} https://localhost:{port}/
+  curl -X POST http://{switch}/route/green
+  {guest} https://localhost:{port}/
+
+A trace that goes on: the proxy's spans belong to the trace of the client.
+  {acme} -H 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' https://localhost:{port}/
+
+Who may not come in, and what the proxy knows:
+  curl --cacert {directory}/ca.pem https://localhost:{port}/
+  curl http://{admin}/clusters
+  curl http://{admin}/tenants
+
+Ctrl-C ends the demo and removes the certificates.
+"#
+    )
+}
