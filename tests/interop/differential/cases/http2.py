@@ -17,6 +17,15 @@ GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
 MESSAGE = b"\x00\x00\x00\x00\x03abc"
 
 
+MALFORMED = "RFC 9113 8.1.1: a stream error is enough; Envoy ends the connection"
+
+
+def refused(seen):
+    """Nothing reached an origin, and the client got no success."""
+    problems = [f"the origin saw {record}" for record in seen["origins"]]
+    return problems + [f"answered {one['status']}" for one in seen["responses"] if one["status"] and one["status"] not in (400, 431)]
+
+
 def grpc(path="/h2/pkg.Service/Method", body=MESSAGE, headers=(), **fields):
     return request(path, "POST", headers=[*GRPC, *headers], body=body, **fields)
 
@@ -65,31 +74,31 @@ DOWN = Group("h2-downstream", origins=ORIGINS, vhosts=ROUTES, cases=[
     h2("cookies in crumbs to HTTP/2", request("/h2", headers=[("cookie", "a=1"), ("cookie", "b=2")])),
     h2("two lines of one header", request("/h2", headers=[("x-a", "1"), ("x-a", "2")])),
     h2("te trailers", request("/h2", headers=[("te", "trailers")])),
-    h2("te of another kind", request("/h2", headers=[("te", "gzip")]), None),
-    h2("a connection header is an error", request("/h2", headers=[("connection", "close")]), None),
-    h2("transfer-encoding is an error", request("/h2", headers=[("transfer-encoding", "chunked")]), None),
-    h2("upgrade is an error", request("/h2", headers=[("upgrade", "websocket")]), None),
-    h2("keep-alive", request("/h2", headers=[("keep-alive", "1")]), None),
-    h2("an upper-case name", request("/h2", headers=[("X-Upper", "1")]), None),
+    h2("te of another kind", request("/h2", headers=[("te", "gzip")]), None, wanted=refused, why=MALFORMED),
+    h2("a connection header is an error", request("/h2", headers=[("connection", "close")]), None, wanted=refused, why=MALFORMED),
+    h2("transfer-encoding is an error", request("/h2", headers=[("transfer-encoding", "chunked")]), None, wanted=refused, why=MALFORMED),
+    h2("upgrade is an error", request("/h2", headers=[("upgrade", "websocket")]), None, wanted=refused, why=MALFORMED),
+    h2("keep-alive", request("/h2", headers=[("keep-alive", "1")]), None, wanted=refused, why=MALFORMED),
+    h2("an upper-case name", request("/h2", headers=[("X-Upper", "1")]), None, wanted=refused, why=MALFORMED),
     h2("a space in a value's edges", request("/h2", headers=[("x-a", " padded ")]), None),
-    h2("a newline in a value", request("/h2", headers=[("x-a", "1\r\nx-b: 2")]), None),
-    h2("a NUL in a value", request("/h2", headers=[("x-a", "1\0")]), None),
-    h2("an empty name", request("/h2", headers=[("", "1")]), None),
+    h2("a newline in a value", request("/h2", headers=[("x-a", "1\r\nx-b: 2")]), None, wanted=refused, why=MALFORMED),
+    h2("a NUL in a value", request("/h2", headers=[("x-a", "1\0")]), None, wanted=refused, why=MALFORMED),
+    h2("an empty name", request("/h2", headers=[("", "1")]), None, wanted=refused, why=MALFORMED),
     h2("a host header that agrees", request("/h1", headers=[("host", "a.test")]), None),
     h2("a host header that disagrees", request("/h1", headers=[("host", "b.test")]), None),
     h2("a host header instead of the authority", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":path", "/h1")], headers=[("host", "a.test")]), None),
-    h2("no authority at all", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":path", "/h1")]), None),
-    h2("no path", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test")]), None),
-    h2("an empty path", request(""), None),
-    h2("no method", request(pseudo=[(":scheme", "http"), (":authority", "a.test"), (":path", "/h1")]), None),
-    h2("no scheme", request(pseudo=[(":method", "GET"), (":authority", "a.test"), (":path", "/h1")]), None),
+    h2("no authority at all", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":path", "/h1")]), None, wanted=refused, why=MALFORMED),
+    h2("no path", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test")]), None, wanted=refused, why=MALFORMED),
+    h2("an empty path", request(""), None, wanted=refused, why=MALFORMED),
+    h2("no method", request(pseudo=[(":scheme", "http"), (":authority", "a.test"), (":path", "/h1")]), None, wanted=refused, why=MALFORMED),
+    h2("no scheme", request(pseudo=[(":method", "GET"), (":authority", "a.test"), (":path", "/h1")]), None, wanted=refused, why=MALFORMED),
     h2("a scheme of https", request("/h1", scheme="https")),
     h2("a scheme of gopher", request("/h1", scheme="gopher"), None),
-    h2("an unknown pseudo-header", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/"), (":x", "1")]), None),
-    h2("a pseudo-header twice", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/h1"), (":path", "/h2")]), None),
-    h2("a pseudo-header after the others", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":path", "/h1"), ("x-a", "1"), (":authority", "a.test")]), None),
+    h2("an unknown pseudo-header", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/"), (":x", "1")]), None, wanted=refused, why=MALFORMED),
+    h2("a pseudo-header twice", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/h1"), (":path", "/h2")]), None, wanted=refused, why=MALFORMED),
+    h2("a pseudo-header after the others", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":path", "/h1"), ("x-a", "1"), (":authority", "a.test")]), None, wanted=refused, why=MALFORMED),
     h2("a path with a fragment", request("/h1#x"), None),
-    h2("a path with a space", request("/h1/a b"), None),
+    h2("a path with a space", request("/h1/a b"), None, wanted=refused, why=MALFORMED),
     h2("the asterisk path", request("*", "OPTIONS"), None),
     h2("pseudo-headers in trailers", request("/h1", "POST", body=b"x", trailers=[(":path", "/h2")]), None, ignore=(r"^origins",)),
     h2("an unknown method", request("/h1", "BREW"), None),
