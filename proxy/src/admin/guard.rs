@@ -27,9 +27,9 @@ pub(super) fn check(
     if !mutates {
         return Ok(());
     }
-    let site = headers.get("sec-fetch-site").map(|value| value.as_bytes());
+    let site = headers.get("sec-fetch-site").map(http::HeaderValue::as_bytes);
     let foreign_site = site.is_some_and(|site| site != b"same-origin" && site != b"none");
-    let origin = headers.get(header::ORIGIN).map(|value| value.as_bytes());
+    let origin = headers.get(header::ORIGIN).map(http::HeaderValue::as_bytes);
     let foreign_origin = origin.is_some_and(|origin| {
         let own = host.map(|host| format!("http://{host}"));
         own.is_none_or(|own| origin != own.as_bytes())

@@ -65,7 +65,7 @@ pub(super) fn serve<B>(state: &AdminState, request: &Request<B>, guarded: bool) 
     let page = PAGES.iter().find(|page| page.path == path);
     let mutates = page.is_some_and(|page| page.mutates);
     if guarded {
-        let authority = request.uri().authority().map(|authority| authority.as_str());
+        let authority = request.uri().authority().map(http::uri::Authority::as_str);
         if let Err(refused) = guard::check(request.headers(), authority, mutates) {
             return reply::text(StatusCode::FORBIDDEN, refused.to_string());
         }

@@ -189,13 +189,14 @@ fn a_foreign_host_is_refused_over_tcp_only() {
     assert_eq!(pages::serve(&state, &request, false).status(), StatusCode::OK);
 }
 
+const ASK: &[u8] = b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
 #[tokio::test]
 async fn it_answers_on_tcp_and_on_a_unix_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin.sock");
     // A socket that a dead process left.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    const ASK: &[u8] = b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     for address in [Address::Socket("127.0.0.1:0".parse().unwrap()), Address::Pipe(path.clone())] {
         let server = AdminServer::bind(&address).await.unwrap();
         let bound = server.local_addr();
@@ -204,17 +205,14 @@ async fn it_answers_on_tcp_and_on_a_unix_socket() {
             let _ = stopped.await;
         }));
         let mut answer = String::new();
-        match bound {
-            Some(address) => {
-                let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-                stream.write_all(ASK).await.unwrap();
-                stream.read_to_string(&mut answer).await.unwrap();
-            }
-            None => {
-                let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
-                stream.write_all(ASK).await.unwrap();
-                stream.read_to_string(&mut answer).await.unwrap();
-            }
+        if let Some(address) = bound {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            stream.write_all(ASK).await.unwrap();
+            stream.read_to_string(&mut answer).await.unwrap();
+        } else {
+            let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+            stream.write_all(ASK).await.unwrap();
+            stream.read_to_string(&mut answer).await.unwrap();
         }
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.ends_with("LIVE\n"), "{answer}");

@@ -54,6 +54,7 @@ impl WorkerTelemetry {
 
     /// Hands over what waits, every 200 ms while there is anything. One task of the worker runs this
     /// for ever; an idle worker is not woken.
+    #[expect(clippy::infinite_loop, reason = "the task is dropped with its worker")]
     pub async fn run(&self) {
         loop {
             self.wake.notified().await;

@@ -105,7 +105,7 @@ impl LogWriter {
 
 impl Counts {
     fn lost(&self, lines: &[u8]) {
-        let count = lines.iter().filter(|byte| **byte == b'\n').count();
+        let count = lines.split(|byte| *byte == b'\n').count() - 1;
         self.lines_dropped.fetch_add(count as u64, Ordering::Relaxed);
         self.buffers_dropped.fetch_add(1, Ordering::Relaxed);
     }

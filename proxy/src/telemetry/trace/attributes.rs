@@ -23,6 +23,8 @@ use opentelemetry::trace::TraceFlags;
 use opentelemetry::trace::TraceId;
 use opentelemetry::trace::TraceState;
 use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::SpanEvents;
+use opentelemetry_sdk::trace::SpanLinks;
 
 use super::record::{Attempt, RequestFacts, Scheme, SpanName, SpanRecord, Tag};
 
@@ -48,8 +50,8 @@ pub(super) fn spans(record: &SpanRecord, scope: &InstrumentationScope, out: &mut
         end_time: record.start + record.duration,
         attributes: Vec::new(),
         dropped_attributes_count: 0,
-        events: Default::default(),
-        links: Default::default(),
+        events: SpanEvents::default(),
+        links: SpanLinks::default(),
         status: Status::Unset,
         instrumentation_scope: scope.clone(),
     };
@@ -220,7 +222,7 @@ fn client_attributes(record: &SpanRecord, attempt: &Attempt, number: usize) -> V
     }
     match attempt.status {
         Some(status) if status.as_u16() >= 400 => {
-            all.text("error.type", status.as_str().to_owned())
+            all.text("error.type", status.as_str().to_owned());
         }
         None => all.text("error.type", "no_response"),
         Some(_) => {}

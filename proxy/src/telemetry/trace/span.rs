@@ -216,7 +216,7 @@ impl RequestSpan {
         of_route: fn(&RouteTracing) -> &Option<Format>,
     ) -> Option<Box<str>> {
         let own = self.route.as_ref().and_then(|route| of_route(route).as_ref());
-        let format = own.or(of_manager(&self.tracing).as_ref())?;
+        let format = own.or_else(|| of_manager(&self.tracing).as_ref())?;
         let name = text(format, &FormatCx::new(stream));
         Some(name).filter(|name| !name.is_empty()).map(Into::into)
     }

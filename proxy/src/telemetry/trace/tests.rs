@@ -234,7 +234,8 @@ async fn a_request_with_a_retry_arrives_as_three_spans() {
     assert_eq!(attributes(answered)["upstream_address"], "127.0.0.1:21801");
     assert_eq!(attributes(answered)["http.protocol"], "HTTP/2");
     for (header, client) in [(first, failed), (second, answered)] {
-        let hex: String = client.span_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id: [u8; 8] = client.span_id.as_slice().try_into().unwrap();
+        let hex = format!("{:016x}", u64::from_be_bytes(id));
         assert_eq!(header, format!("00-{}-{hex}-01", "ab".repeat(16)));
     }
 }
