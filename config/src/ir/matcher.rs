@@ -131,8 +131,12 @@ impl HeaderMatcher {
                     (None, _) => None,
                     (Some(only), None) => Some(only.as_bytes()),
                     (Some(_), Some(_)) => {
-                        let all: Vec<_> =
-                            request.headers.get_all(name).iter().map(|v| v.as_bytes()).collect();
+                        let all: Vec<_> = request
+                            .headers
+                            .get_all(name)
+                            .iter()
+                            .map(http::HeaderValue::as_bytes)
+                            .collect();
                         joined = all.join(&b","[..]);
                         Some(&joined)
                     }
@@ -222,11 +226,11 @@ pub enum ValueMatcher {
     /// This number exactly.
     Double(f64),
     /// A list one of whose elements matches.
-    ListContains(Box<ValueMatcher>),
+    ListContains(Box<Self>),
     /// Null.
     Null,
     /// One of these.
-    Or(Vec<ValueMatcher>),
+    Or(Vec<Self>),
     /// There (`true`) or not.
     Present(bool),
     /// A number in `start..end`.

@@ -168,7 +168,10 @@ impl Lowering<'_> {
                     cx.error_in("runtime_key", "must not be empty");
                 }
                 // Without a default, Envoy asks the runtime, which has no such key here: 0 %.
-                let share = filter.percent_sampled.as_ref().map_or(0, parts_per_million);
+                let share = filter
+                    .percent_sampled
+                    .as_ref()
+                    .map_or(0, |percent| parts_per_million(*percent));
                 Some(LogFilter::Share(share))
             }),
             Some(Kind::AndFilter(filter)) => {

@@ -127,6 +127,7 @@ impl Lowering<'_> {
     }
 
     /// `None`: nobody knows it. `Some(None)`: it is wrong (and reported).
+    #[expect(clippy::option_option, reason = "the two ways to fail lead to different ends")]
     fn known_policy(&mut self, name: &str, any: &Any) -> Option<Option<Balancing>> {
         let package = name.strip_prefix("envoy.extensions.load_balancing_policies.")?;
         Some(match package {
@@ -176,13 +177,11 @@ impl Lowering<'_> {
         field: &str,
         policy: Option<&pb::LoadBalancingPolicy>,
     ) -> Option<Balancing> {
-        match policy {
-            Some(policy) => self.field(field, |cx| cx.balancing_policy(policy)),
-            None => {
-                self.error_in(field, "is necessary");
-                None
-            }
-        }
+        let Some(policy) = policy else {
+            self.error_in(field, "is necessary");
+            return None;
+        };
+        self.field(field, |cx| cx.balancing_policy(policy))
     }
 
     fn least_request(&mut self, choices: Option<u32>) -> Option<Balancer> {

@@ -41,11 +41,11 @@ pub fn lower_bootstrap(
 ) -> Result<Lowered<Bootstrap>, Rejected> {
     let mut cx = Lowering::new(environment);
     let value = cx.bootstrap(message, identity);
-    cx.finish("Bootstrap", "", value)
+    cx.finish("Bootstrap", "", Some(value))
 }
 
 impl Lowering<'_> {
-    fn bootstrap(&mut self, message: &pb::Bootstrap, identity: &Identity) -> Option<Bootstrap> {
+    fn bootstrap(&mut self, message: &pb::Bootstrap, identity: &Identity) -> Bootstrap {
         let empty = pb::bootstrap::StaticResources::default();
         let resources = message.static_resources.as_ref().unwrap_or(&empty);
         let names: BTreeSet<String> =
@@ -84,14 +84,14 @@ impl Lowering<'_> {
                 Some(Admin { address })
             });
         let flush = self.duration("stats_flush_interval", message.stats_flush_interval.as_ref());
-        Some(Bootstrap {
+        Bootstrap {
             node,
             listeners,
             clusters,
             dynamic,
             admin,
             stats_flush_interval: flush.unwrap_or(STATS_FLUSH_INTERVAL),
-        })
+        }
     }
 
     /// The node as control planes see it: ours in name, Envoy's in what it can do.

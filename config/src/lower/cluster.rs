@@ -54,7 +54,7 @@ impl Lowering<'_> {
         let discovery = self.discovery(message);
         let balancing = self.balancing(message);
         let options = self.upstream_options(message);
-        let breakers = self.breakers(message.circuit_breakers.as_ref());
+        let breakers = lower_breakers(message.circuit_breakers.as_ref());
         let tls = self.upstream_socket(message.transport_socket.as_ref());
         let transport_matches =
             self.list("transport_socket_matches", &message.transport_socket_matches, |cx, one| {
@@ -128,6 +128,7 @@ impl Lowering<'_> {
     }
 
     /// `None` after an error; `Some(None)` is plaintext.
+    #[expect(clippy::option_option, reason = "the outer one is a reported error")]
     fn upstream_socket(
         &mut self,
         socket: Option<&TransportSocket>,
@@ -135,19 +136,18 @@ impl Lowering<'_> {
         let Some(socket) = socket else { return Some(None) };
         self.field("transport_socket", |cx| cx.upstream_transport(socket))
     }
+}
 
-    /// The first thresholds of each priority count, as in Envoy.
-    fn breakers(&mut self, breakers: Option<&pb::CircuitBreakers>) -> [Thresholds; 2] {
-        let thresholds =
-            breakers.map(|breakers| breakers.thresholds.as_slice()).unwrap_or_default();
-        let of = |priority: RoutingPriority| {
-            thresholds
-                .iter()
-                .find(|one| one.priority == priority as i32)
-                .map_or_else(Thresholds::default, lower_thresholds)
-        };
-        [of(RoutingPriority::Default), of(RoutingPriority::High)]
-    }
+/// The first thresholds of each priority count, as in Envoy.
+fn lower_breakers(breakers: Option<&pb::CircuitBreakers>) -> [Thresholds; 2] {
+    let thresholds = breakers.map(|breakers| breakers.thresholds.as_slice()).unwrap_or_default();
+    let of = |priority: RoutingPriority| {
+        thresholds
+            .iter()
+            .find(|one| one.priority == priority as i32)
+            .map_or_else(Thresholds::default, lower_thresholds)
+    };
+    [of(RoutingPriority::Default), of(RoutingPriority::High)]
 }
 
 fn lower_thresholds(message: &circuit_breakers::Thresholds) -> Thresholds {

@@ -76,13 +76,13 @@ impl Lowering<'_> {
             return None;
         }
         let port = match &socket.port_specifier {
-            Some(PortSpecifier::PortValue(port)) => match u16::try_from(*port) {
-                Ok(port) => port,
-                Err(_) => {
+            Some(PortSpecifier::PortValue(port)) => {
+                let Ok(port) = u16::try_from(*port) else {
                     self.error_in("port_value", format!("{port} is more than 65535"));
                     return None;
-                }
-            },
+                };
+                port
+            }
             Some(PortSpecifier::NamedPort(_)) => {
                 self.error_in("named_port", "named ports are not supported");
                 return None;
@@ -167,18 +167,16 @@ impl Lowering<'_> {
         fraction: Option<&pb::RuntimeFractionalPercent>,
     ) -> Option<u32> {
         let fraction = fraction?;
-        match &fraction.default_value {
-            Some(value) => Some(parts_per_million(value)),
-            None => {
-                self.error_in(field, "default_value is necessary");
-                None
-            }
-        }
+        let Some(value) = &fraction.default_value else {
+            self.error_in(field, "default_value is necessary");
+            return None;
+        };
+        Some(parts_per_million(*value))
     }
 }
 
 /// A share in parts per million.
-pub(crate) fn parts_per_million(percent: &FractionalPercent) -> u32 {
+pub(crate) fn parts_per_million(percent: FractionalPercent) -> u32 {
     let scale = match percent.denominator() {
         DenominatorType::Hundred => 10_000,
         DenominatorType::TenThousand => 100,

@@ -40,13 +40,13 @@ impl Lowering<'_> {
     pub(super) fn discovery(&mut self, cluster: &pb::Cluster) -> Option<Discovery> {
         let kind = match &cluster.cluster_discovery_type {
             None => DiscoveryType::Static,
-            Some(ClusterDiscoveryType::Type(number)) => match DiscoveryType::try_from(*number) {
-                Ok(kind) => kind,
-                Err(_) => {
+            Some(ClusterDiscoveryType::Type(number)) => {
+                let Ok(kind) = DiscoveryType::try_from(*number) else {
                     self.error_in("type", format!("{number} is not a DiscoveryType"));
                     return None;
-                }
-            },
+                };
+                kind
+            }
             Some(ClusterDiscoveryType::ClusterType(custom)) => {
                 return self.field("cluster_type", |cx| {
                     cx.custom_cluster(&custom.name, custom.typed_config.as_ref(), cluster)

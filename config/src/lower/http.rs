@@ -34,7 +34,7 @@ use crate::ir::http::Underscores;
 /// The source of [`ConnectionManager::id`].
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// `max_request_headers_kb` when it is not set, and its limit.
@@ -59,7 +59,7 @@ impl Lowering<'_> {
             .tracing
             .as_ref()
             .and_then(|tracing| self.field("tracing", |cx| cx.tracing(tracing)));
-        let common = message.common_http_protocol_options.clone().unwrap_or_default();
+        let common = message.common_http_protocol_options.unwrap_or_default();
         let limits = self.connection_limits(&common);
         let http1 = self.downstream_http1(message);
         let http2 = match &message.http2_protocol_options {
@@ -372,7 +372,7 @@ fn forward_client_cert(message: &HttpConnectionManager) -> ForwardClientCert {
         Details::SanitizeSet => ForwardClientCertMode::SanitizeSet,
         Details::AlwaysForwardOnly => ForwardClientCertMode::AlwaysForwardOnly,
     };
-    let set = message.set_current_client_cert_details.clone().unwrap_or_default();
+    let set = message.set_current_client_cert_details.unwrap_or_default();
     ForwardClientCert {
         mode,
         subject: set.subject.unwrap_or(false),

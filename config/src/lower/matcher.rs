@@ -134,13 +134,11 @@ impl Lowering<'_> {
                 None
             }
         });
-        let value = match &matcher.value {
-            Some(value) => self.field("value", |cx| cx.value_matcher(value)),
-            None => {
-                self.error_in("value", "is necessary");
-                None
-            }
+        let Some(value) = &matcher.value else {
+            self.error_in("value", "is necessary");
+            return None;
         };
+        let value = self.field("value", |cx| cx.value_matcher(value));
         Some(MetadataMatcher { namespace: namespace?, path, value: value?, invert: matcher.invert })
     }
 

@@ -18,7 +18,7 @@ const CONNECTION_MANAGER: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
 /// `TcpProxy.idle_timeout` when it is not set.
-const TCP_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const TCP_IDLE_TIMEOUT: Duration = Duration::from_hours(1);
 
 impl Lowering<'_> {
     /// The filters of a chain: the last one serves the connection, those before it are ones we can do

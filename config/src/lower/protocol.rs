@@ -16,7 +16,7 @@ use crate::ir::cluster::UpstreamProtocol;
 /// The key of `typed_extension_protocol_options` for HTTP.
 const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /// `common_http_protocol_options.idle_timeout` when it is not set.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// What a cluster speaks.
 #[derive(Debug)]

@@ -173,7 +173,9 @@ fn substitution(text: &str, groups: usize) -> Result<Box<str>, String> {
                             groups.saturating_sub(1)
                         ));
                     }
-                    out.push_str(&format!("${{{group}}}"));
+                    out.push_str("${");
+                    out.push(digit);
+                    out.push('}');
                 }
                 _ => return Err(format!("{text:?} has a backslash without a digit or backslash")),
             },

@@ -15,7 +15,7 @@ const BASE_INTERVAL: Duration = Duration::from_millis(25);
 /// A base interval of less counts as this much.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
 /// The longest pause that an upstream may ask for.
-const RESET_MAX_INTERVAL: Duration = Duration::from_secs(300);
+const RESET_MAX_INTERVAL: Duration = Duration::from_mins(5);
 
 impl Lowering<'_> {
     /// `route.v3.RetryPolicy`.

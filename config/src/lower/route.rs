@@ -30,14 +30,13 @@ impl Lowering<'_> {
     ) -> Option<Route> {
         let index = tally.routes;
         tally.routes += 1;
-        let matcher = match &route.r#match {
-            Some(matcher) => self.field("match", |cx| cx.route_match(matcher)),
-            None => {
-                self.error_in("match", "is necessary")
-                    .hint("match: {prefix: \"/\"} takes every path");
-                None
-            }
-        };
+        if route.r#match.is_none() {
+            self.error_in("match", "is necessary").hint("match: {prefix: \"/\"} takes every path");
+        }
+        let matcher = route
+            .r#match
+            .as_ref()
+            .and_then(|matcher| self.field("match", |cx| cx.route_match(matcher)));
         let request = self.header_mutations(
             Direction::Request,
             &route.request_headers_to_add,
@@ -232,18 +231,16 @@ impl Lowering<'_> {
         };
         let port = match redirect.port_redirect {
             0 => None,
-            port => match u16::try_from(port) {
-                Ok(port) => Some(port),
-                Err(_) => {
+            port => {
+                let Ok(port) = u16::try_from(port) else {
                     self.error_in("port_redirect", format!("{port} is more than 65535"));
                     return None;
-                }
-            },
+                };
+                Some(port)
+            }
         };
-        // They end up in the location header.
-        for (field, text) in [("host_redirect", &redirect.host_redirect)] {
-            self.header_value(field, text)?;
-        }
+        // It ends up in the location header.
+        self.header_value("host_redirect", &redirect.host_redirect)?;
         Some(Redirect {
             scheme,
             host: (!redirect.host_redirect.is_empty())

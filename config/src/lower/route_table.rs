@@ -120,7 +120,7 @@ impl Lowering<'_> {
             .virtual_hosts
             .iter()
             .enumerate()
-            .filter_map(|(index, host)| {
+            .map(|(index, host)| {
                 self.item("virtual_hosts", index, |cx| cx.virtual_host(host, &table, &mut tally))
             })
             .map(Arc::new)
@@ -180,7 +180,7 @@ impl Lowering<'_> {
         host: &pb::VirtualHost,
         table: &TableScope<'_>,
         tally: &mut Tally,
-    ) -> Option<VirtualHost> {
+    ) -> VirtualHost {
         if host.name.is_empty() {
             self.error_in("name", "must not be empty");
         }
@@ -222,7 +222,7 @@ impl Lowering<'_> {
             })
             .map(Arc::new)
             .collect();
-        Some(VirtualHost {
+        VirtualHost {
             name: host.name.as_str().into(),
             routes,
             require_tls: match host.require_tls() {
@@ -232,7 +232,7 @@ impl Lowering<'_> {
             },
             include_request_attempt_count: host.include_request_attempt_count,
             include_attempt_count_in_response: host.include_attempt_count_in_response,
-        })
+        }
     }
 
     /// The limit of a body that is kept for a retry, in its two forms.

@@ -79,7 +79,9 @@ impl Lowering<'_> {
 
     /// `route.v3.Tracing`, at the current field.
     pub fn route_tracing(&mut self, tracing: &route_pb::Tracing) -> Option<RouteTracing> {
-        let share = |share: Option<&FractionalPercent>| share.map_or(ALL, parts_per_million);
+        let share = |share: Option<&FractionalPercent>| {
+            share.map_or(ALL, |share| parts_per_million(*share))
+        };
         Some(RouteTracing {
             client_sampling: share(tracing.client_sampling.as_ref()),
             random_sampling: share(tracing.random_sampling.as_ref()),

@@ -20,6 +20,7 @@ const UPSTREAM_TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTl
 
 impl Lowering<'_> {
     /// `None` after an error; `Some(None)` is plaintext.
+    #[expect(clippy::option_option, reason = "the outer one is a reported error")]
     pub(super) fn downstream_transport(
         &mut self,
         socket: &TransportSocket,
@@ -41,6 +42,7 @@ impl Lowering<'_> {
     }
 
     /// `None` after an error; `Some(None)` is plaintext.
+    #[expect(clippy::option_option, reason = "the outer one is a reported error")]
     pub(super) fn upstream_transport(
         &mut self,
         socket: &TransportSocket,

@@ -16,7 +16,7 @@ pub(super) struct Chain<V> {
 struct Node<V> {
     key: Arc<str>,
     value: Arc<V>,
-    next: OnceLock<Box<Node<V>>>,
+    next: OnceLock<Box<Self>>,
 }
 
 impl<V: Default> Chain<V> {

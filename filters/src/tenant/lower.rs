@@ -47,7 +47,7 @@ use super::state::ExtraQuota;
 /// `Limits` when they are not set.
 const MAX_TENANTS: u32 = 10_000;
 const MAX_SERIES: u32 = 200;
-const IDLE_TTL: Duration = Duration::from_secs(600);
+const IDLE_TTL: Duration = Duration::from_mins(10);
 /// The name of the tier of everybody else.
 const EVERYBODY: &str = "*";
 
@@ -116,7 +116,7 @@ impl Factory {
         if message.admission.as_ref().is_some_and(|admission| admission.trigger != 0) {
             cx.warning_in("admission", "is not supported yet: nobody is queued or shed");
         }
-        let limits = message.limits.clone().unwrap_or_default();
+        let limits = message.limits.unwrap_or_default();
         let ttl = cx.field("limits", |cx| cx.duration("idle_ttl", limits.idle_ttl.as_ref()));
         let bounds = Bounds {
             max_tenants: or_default(limits.max_tracked_tenants, MAX_TENANTS) as usize,
@@ -262,13 +262,7 @@ fn source_from(message: &pb::Source, cx: &mut Lowering<'_>) -> Option<From> {
                 .chain(claim.claim_path.iter().map(|key| key.as_str().into()))
                 .collect(),
         },
-        Some(Kind::Header(name)) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => From::Header(name),
-            Err(_) => {
-                cx.error_in("header", format!("{name:?} is not a header name"));
-                return None;
-            }
-        },
+        Some(Kind::Header(name)) => From::Header(header_name("header", name, cx)?),
         Some(Kind::SniLabel(label)) => From::SniLabel(label_of(label)),
         Some(Kind::HostLabel(label)) => From::HostLabel(label_of(label)),
         Some(Kind::PathSegment(0)) => {
@@ -293,6 +287,7 @@ fn label_of(label: &pb::SniLabel) -> Label {
 }
 
 /// `None` after an error.
+#[expect(clippy::option_option, reason = "the outer one is a reported error")]
 fn extract(pattern: &str, cx: &mut Lowering<'_>) -> Option<Option<Regex>> {
     if pattern.is_empty() {
         return Some(None);
@@ -314,6 +309,7 @@ fn extract(pattern: &str, cx: &mut Lowering<'_>) -> Option<Option<Regex>> {
 }
 
 /// `None` after an error.
+#[expect(clippy::option_option, reason = "the outer one is a reported error")]
 fn valid(pattern: &str, cx: &mut Lowering<'_>) -> Option<Option<StringMatcher>> {
     use matcher_pb::string_matcher::MatchPattern;
     if pattern.is_empty() {
@@ -402,8 +398,8 @@ fn merged_quota(own: Option<&pb::Quota>, tier: Option<&pb::Quota>) -> Option<pb:
 }
 
 fn merged_breaker(own: Option<&pb::Breaker>, tier: Option<&pb::Breaker>) -> Option<pb::Breaker> {
-    let Some(own) = own else { return tier.cloned() };
-    let base = tier.cloned().unwrap_or_default();
+    let Some(own) = own else { return tier.copied() };
+    let base = tier.copied().unwrap_or_default();
     let number = |own, base| if own == 0 { base } else { own };
     Some(pb::Breaker {
         max_connections: number(own.max_connections, base.max_connections),
@@ -463,13 +459,7 @@ fn rate_of(rate: &pb::Rate, cx: &mut Lowering<'_>) -> Option<Rate> {
     }
     let cost_header = match rate.cost_header.as_str() {
         "" => None,
-        name => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Some(name),
-            Err(_) => {
-                cx.error_in("cost_header", format!("{name:?} is not a header name"));
-                return None;
-            }
-        },
+        name => Some(header_name("cost_header", name, cx)?),
     };
     let nanos = per.as_nanos() / u128::from(rate.requests);
     Some(Rate {
@@ -552,14 +542,20 @@ fn ids(field: &str, names: &[String], cx: &mut Lowering<'_>) -> Vec<Box<str>> {
 /// never be one is refused.
 fn checked_id(name: &str, cx: &mut Lowering<'_>) -> Option<Box<str>> {
     let mut buffer = String::new();
-    match id::normalize(name, None, &mut buffer) {
-        Some(id) => Some(id.into()),
-        None => {
-            cx.error(format!("{name:?} is not a tenant id"))
-                .hint("1 to 63 of a-z, 0-9, '.', '_', '-'; not with '_' first");
-            None
-        }
-    }
+    let Some(id) = id::normalize(name, None, &mut buffer) else {
+        cx.error(format!("{name:?} is not a tenant id"))
+            .hint("1 to 63 of a-z, 0-9, '.', '_', '-'; not with '_' first");
+        return None;
+    };
+    Some(id.into())
+}
+
+fn header_name(field: &str, name: &str, cx: &mut Lowering<'_>) -> Option<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| {
+            cx.error_in(field, format!("{name:?} is not a header name"));
+        })
+        .ok()
 }
 
 /// A quota of a route is known by what it says: the same text is the same state in the next configuration.

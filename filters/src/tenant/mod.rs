@@ -82,7 +82,7 @@ impl TenantFilter {
         &self,
         request: &Request<Body>,
         cx: &StreamCx,
-    ) -> Result<Option<Found<'_>>, LocalReply> {
+    ) -> Result<Option<Found<'_>>, Box<LocalReply>> {
         let settings = &*self.settings;
         let own = self.rules.as_ref().map(|rules| &rules.sources).filter(|own| !own.is_empty());
         let unknown = match own.unwrap_or(&settings.sources).identify(request, cx) {
@@ -138,7 +138,7 @@ impl TenantFilter {
     }
 
     /// Counts a refusal, and turns it into an answer unless we only watch.
-    fn refuse(&self, tenant: &Tenant, refused: Refused) -> Option<LocalReply> {
+    fn refuse(&self, tenant: &Tenant, refused: Refused) -> Option<Box<LocalReply>> {
         let scope = tenant.scope();
         let (counter, reply) = match refused {
             Refused::Denied(reply) => (stats::tenant::DENIED, reply),
@@ -172,7 +172,7 @@ impl HttpFilter for TenantFilter {
                 let scope = self.settings.unknown().scope();
                 scope.inc(stats::tenant::DENIED);
                 if !self.settings.shadow {
-                    return Flow::respond(reply);
+                    return Flow::Respond(reply);
                 }
                 scope.inc(stats::tenant::SHADOW_REFUSED);
                 None
@@ -189,7 +189,7 @@ impl HttpFilter for TenantFilter {
             Ok(held) => cx.put(held),
             Err(refused) => {
                 if let Some(reply) = self.refuse(&tenant, refused) {
-                    return Flow::respond(reply);
+                    return Flow::Respond(reply);
                 }
                 let active = tenant.enter();
                 cx.put(Held { tenant, _active: active, _breaker: None });
@@ -220,7 +220,7 @@ struct Found<'s> {
 /// Why a request of a known tenant is refused.
 enum Refused {
     Breaker,
-    Denied(LocalReply),
+    Denied(Box<LocalReply>),
     Quota(Refusal),
 }
 
@@ -263,20 +263,22 @@ fn forbidden(details: &'static str) -> Refused {
     Refused::Denied(denied(StatusCode::FORBIDDEN, details))
 }
 
-fn denied(status: StatusCode, details: &'static str) -> LocalReply {
-    LocalReply::new(status, details).with_body(details).with_grpc_status(PERMISSION_DENIED)
+fn denied(status: StatusCode, details: &'static str) -> Box<LocalReply> {
+    let reply = LocalReply::new(status, details).with_body(details);
+    Box::new(reply.with_grpc_status(PERMISSION_DENIED))
 }
 
 /// As Envoy's own breakers answer, with our flag beside theirs.
-fn overflow() -> LocalReply {
+fn overflow() -> Box<LocalReply> {
     const BODY: &str =
         "upstream connect error or disconnect/reset before headers. reset reason: overflow";
     let flags = ResponseFlags::UPSTREAM_OVERFLOW | ResponseFlags::TENANT_OVERFLOW;
-    LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, "tenant_breaker_overflow")
+    let reply = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, "tenant_breaker_overflow")
         .with_body(BODY)
         .with_flags(flags)
         .with_header(
             http::HeaderName::from_static("x-envoy-overloaded"),
             http::HeaderValue::from_static("true"),
-        )
+        );
+    Box::new(reply)
 }

@@ -69,7 +69,7 @@ pub(super) struct Usage {
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) kind: Limit,
-    pub(super) reply: LocalReply,
+    pub(super) reply: Box<LocalReply>,
 }
 
 /// Which limit refused it.
@@ -147,7 +147,10 @@ impl Usage {
             let cost = rate.cost(headers);
             if let Err(empty) = rate.take(full_at, now, cost) {
                 give_back(&taken);
-                return Err(Refusal { kind: Limit::Rate, reply: quota.rate_reply(rate, &empty) });
+                return Err(Refusal {
+                    kind: Limit::Rate,
+                    reply: Box::new(quota.rate_reply(rate, &empty)),
+                });
             }
             taken.push(cost);
         }
@@ -155,7 +158,10 @@ impl Usage {
         if quota.max_concurrent_requests.is_some_and(|limit| before >= limit) {
             self.leave();
             give_back(&taken);
-            return Err(Refusal { kind: Limit::Concurrency, reply: quota.concurrency_reply() });
+            return Err(Refusal {
+                kind: Limit::Concurrency,
+                reply: Box::new(quota.concurrency_reply()),
+            });
         }
         Ok(())
     }

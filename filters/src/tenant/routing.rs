@@ -54,7 +54,11 @@ pub(super) enum Fallback {
 }
 
 /// Chooses the cluster or subset of a request. A request that its route does not forward stays as it is.
-pub(super) fn apply(policy: &Policy, tenant: &Tenant, cx: &mut StreamCx) -> Result<(), LocalReply> {
+pub(super) fn apply(
+    policy: &Policy,
+    tenant: &Tenant,
+    cx: &mut StreamCx,
+) -> Result<(), Box<LocalReply>> {
     let Some(routing) = &policy.routing else { return Ok(()) };
     let Some(route_cluster) = &cx.cluster else { return Ok(()) };
     let found = match &routing.target {
@@ -82,11 +86,9 @@ pub(super) fn apply(policy: &Policy, tenant: &Tenant, cx: &mut StreamCx) -> Resu
         (Some(cluster), _) => cx.cluster = Some(cluster),
         (None, Fallback::RouteCluster) => {}
         (None, Fallback::Fail) => {
-            return Err(LocalReply::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "tenant_cluster_not_found",
-            )
-            .with_flags(ResponseFlags::NO_CLUSTER_FOUND));
+            const DETAILS: &str = "tenant_cluster_not_found";
+            let reply = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, DETAILS);
+            return Err(Box::new(reply.with_flags(ResponseFlags::NO_CLUSTER_FOUND)));
         }
     }
     Ok(())

@@ -49,8 +49,8 @@ fn a_simple_bootstrap_gets_envoys_defaults() {
     assert_eq!(listener.inspect_timeout, Some(Duration::from_secs(15)));
     let NetworkFilter::Http(hcm) = &listener.chains[0].network else { panic!("no HTTP") };
     assert_eq!(hcm.max_request_headers_bytes, 60 * 1024);
-    assert_eq!(hcm.stream_idle_timeout, Some(Duration::from_secs(300)));
-    assert_eq!(hcm.idle_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!(hcm.stream_idle_timeout, Some(Duration::from_mins(5)));
+    assert_eq!(hcm.idle_timeout, Some(Duration::from_hours(1)));
     let Routes::Inline(bound) = &hcm.routes else { panic!("no routes") };
     assert_eq!(bound.table.domains.find("any.example"), Some(0));
     let route = &bound.table.virtual_hosts[0].routes[0];
