@@ -13,6 +13,7 @@ mod config;
 mod directory;
 mod id;
 mod lower;
+mod lower_policy;
 mod policy;
 mod propagation;
 mod quota;
