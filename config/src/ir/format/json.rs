@@ -262,6 +262,12 @@ fn escape_character(character: char, latin1: bool, out: &mut Vec<u8>) {
     match character {
         '"' => out.extend_from_slice(b"\\\""),
         '\\' => out.extend_from_slice(b"\\\\"),
+        // Envoy's short forms, which it uses for valid UTF-8 only.
+        '\u{8}' if !latin1 => out.extend_from_slice(b"\\b"),
+        '\t' if !latin1 => out.extend_from_slice(b"\\t"),
+        '\n' if !latin1 => out.extend_from_slice(b"\\n"),
+        '\u{c}' if !latin1 => out.extend_from_slice(b"\\f"),
+        '\r' if !latin1 => out.extend_from_slice(b"\\r"),
         _ if !is_harmless(character) || latin1 && !character.is_ascii() => {
             put(out, format_args!("\\u{:04x}", u32::from(character)));
         }

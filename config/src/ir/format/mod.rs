@@ -10,7 +10,9 @@
 //! ([`Captured`]): a reference count each, no copy of the map.
 
 mod context;
+mod facts;
 mod json;
+mod names;
 mod operator;
 mod time;
 mod value;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::FormatErrorKind;
+use super::names::{PARAMETRIC, PLAIN, UNMEASURED};
 use super::time::TimeFormat;
 
 /// A compiled operator, less its length limit.
@@ -41,7 +42,10 @@ pub(super) enum Operator {
     RequestedServerName,
     Response(Field, Option<Field>),
     ResponseCode,
-    ResponseCodeDetails,
+    /// With spaces as they are, or as underscores.
+    ResponseCodeDetails {
+        spaces: bool,
+    },
     ResponseFlags,
     ResponseFlagsLong,
     ResponseHeadersBytes,
@@ -163,180 +167,6 @@ pub(super) enum TlsFact {
     Version,
 }
 
-/// Operators without a parameter.
-const PLAIN: &[(&str, Operator)] = {
-    use Address as A;
-    use AddressPart as P;
-    use Operator as O;
-    use Point::{End, RequestEnd, Start, UpstreamResponse};
-    use Precision::Millis;
-    use Side::{Downstream, Upstream};
-    use TlsFact as T;
-    &[
-        ("ACCESS_LOG_TYPE", O::AccessLogType),
-        ("BYTES_RECEIVED", O::BytesReceived),
-        ("BYTES_SENT", O::BytesSent),
-        ("CONNECTION_ID", O::ConnectionId),
-        ("CONNECTION_TERMINATION_DETAILS", O::ConnectionTerminationDetails),
-        ("DOWNSTREAM_DIRECT_LOCAL_ADDRESS", O::Address(A::DownstreamLocal, P::Whole)),
-        (
-            "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
-            O::Address(A::DownstreamLocal, P::WithoutPort),
-        ),
-        ("DOWNSTREAM_DIRECT_LOCAL_PORT", O::Address(A::DownstreamLocal, P::Port)),
-        ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS", O::Address(A::DownstreamDirectRemote, P::Whole)),
-        (
-            "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT",
-            O::Address(A::DownstreamDirectRemote, P::WithoutPort),
-        ),
-        ("DOWNSTREAM_DIRECT_REMOTE_PORT", O::Address(A::DownstreamDirectRemote, P::Port)),
-        ("DOWNSTREAM_LOCAL_ADDRESS", O::Address(A::DownstreamLocal, P::Whole)),
-        ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", O::Address(A::DownstreamLocal, P::WithoutPort)),
-        ("DOWNSTREAM_LOCAL_DNS_SAN", O::Tls(Downstream, T::LocalDnsSan)),
-        ("DOWNSTREAM_LOCAL_EMAIL_SAN", O::Tls(Downstream, T::LocalEmailSan)),
-        ("DOWNSTREAM_LOCAL_IP_SAN", O::Tls(Downstream, T::LocalIpSan)),
-        ("DOWNSTREAM_LOCAL_PORT", O::Address(A::DownstreamLocal, P::Port)),
-        ("DOWNSTREAM_LOCAL_SUBJECT", O::Tls(Downstream, T::LocalSubject)),
-        ("DOWNSTREAM_LOCAL_URI_SAN", O::Tls(Downstream, T::LocalUriSan)),
-        ("DOWNSTREAM_PEER_DNS_SAN", O::Tls(Downstream, T::PeerDnsSan)),
-        ("DOWNSTREAM_PEER_EMAIL_SAN", O::Tls(Downstream, T::PeerEmailSan)),
-        ("DOWNSTREAM_PEER_FINGERPRINT_256", O::Tls(Downstream, T::PeerFingerprint256)),
-        ("DOWNSTREAM_PEER_IP_SAN", O::Tls(Downstream, T::PeerIpSan)),
-        ("DOWNSTREAM_PEER_ISSUER", O::Tls(Downstream, T::PeerIssuer)),
-        ("DOWNSTREAM_PEER_SERIAL", O::Tls(Downstream, T::PeerSerial)),
-        ("DOWNSTREAM_PEER_SUBJECT", O::Tls(Downstream, T::PeerSubject)),
-        ("DOWNSTREAM_PEER_URI_SAN", O::Tls(Downstream, T::PeerUriSan)),
-        ("DOWNSTREAM_REMOTE_ADDRESS", O::Address(A::DownstreamRemote, P::Whole)),
-        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", O::Address(A::DownstreamRemote, P::WithoutPort)),
-        ("DOWNSTREAM_REMOTE_PORT", O::Address(A::DownstreamRemote, P::Port)),
-        ("DOWNSTREAM_TLS_CIPHER", O::Tls(Downstream, T::Cipher)),
-        ("DOWNSTREAM_TLS_VERSION", O::Tls(Downstream, T::Version)),
-        ("DURATION", O::Duration(Start, End, Millis)),
-        ("FILTER_CHAIN_NAME", O::FilterChainName),
-        ("GRPC_STATUS_NUMBER", O::GrpcStatus(GrpcStatusStyle::Number)),
-        ("LISTENER_NAME", O::ListenerName),
-        ("LOCAL_REPLY_BODY", O::LocalReplyBody),
-        ("PROTOCOL", O::Protocol),
-        ("REQUESTED_SERVER_NAME", O::RequestedServerName),
-        ("REQUEST_DURATION", O::Duration(Start, RequestEnd, Millis)),
-        ("REQUEST_HEADERS_BYTES", O::RequestHeadersBytes),
-        ("RESPONSE_CODE", O::ResponseCode),
-        ("RESPONSE_CODE_DETAILS", O::ResponseCodeDetails),
-        ("RESPONSE_DURATION", O::Duration(Start, UpstreamResponse, Millis)),
-        ("RESPONSE_FLAGS", O::ResponseFlags),
-        ("RESPONSE_FLAGS_LONG", O::ResponseFlagsLong),
-        ("RESPONSE_HEADERS_BYTES", O::ResponseHeadersBytes),
-        ("RESPONSE_TRAILERS_BYTES", O::ResponseTrailersBytes),
-        ("RESPONSE_TX_DURATION", O::Duration(UpstreamResponse, End, Millis)),
-        ("ROUTE_NAME", O::RouteName),
-        ("SPAN_ID", O::SpanId),
-        ("STREAM_ID", O::StreamId),
-        ("TENANT", O::Tenant),
-        ("TRACE_ID", O::TraceId),
-        ("UPSTREAM_CLUSTER", O::UpstreamCluster),
-        ("UPSTREAM_CLUSTER_RAW", O::UpstreamClusterRaw),
-        ("UPSTREAM_HOST", O::Address(A::UpstreamHost, P::Whole)),
-        ("UPSTREAM_HOST_NAME", O::Address(A::UpstreamHostName, P::Whole)),
-        ("UPSTREAM_HOST_NAME_WITHOUT_PORT", O::Address(A::UpstreamHostName, P::WithoutPort)),
-        ("UPSTREAM_LOCAL_ADDRESS", O::Address(A::UpstreamLocal, P::Whole)),
-        ("UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", O::Address(A::UpstreamLocal, P::WithoutPort)),
-        ("UPSTREAM_LOCAL_PORT", O::Address(A::UpstreamLocal, P::Port)),
-        ("UPSTREAM_PEER_DNS_SAN", O::Tls(Upstream, T::PeerDnsSan)),
-        ("UPSTREAM_PEER_IP_SAN", O::Tls(Upstream, T::PeerIpSan)),
-        ("UPSTREAM_PEER_ISSUER", O::Tls(Upstream, T::PeerIssuer)),
-        ("UPSTREAM_PEER_SUBJECT", O::Tls(Upstream, T::PeerSubject)),
-        ("UPSTREAM_PEER_URI_SAN", O::Tls(Upstream, T::PeerUriSan)),
-        ("UPSTREAM_PROTOCOL", O::UpstreamProtocol),
-        ("UPSTREAM_REMOTE_ADDRESS", O::Address(A::UpstreamRemote, P::Whole)),
-        ("UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", O::Address(A::UpstreamRemote, P::WithoutPort)),
-        ("UPSTREAM_REMOTE_PORT", O::Address(A::UpstreamRemote, P::Port)),
-        ("UPSTREAM_REQUEST_ATTEMPT_COUNT", O::UpstreamRequestAttemptCount),
-        ("UPSTREAM_TLS_CIPHER", O::Tls(Upstream, T::Cipher)),
-        ("UPSTREAM_TLS_VERSION", O::Tls(Upstream, T::Version)),
-        ("UPSTREAM_TRANSPORT_FAILURE_REASON", O::UpstreamTransportFailureReason),
-    ]
-};
-
-/// Operators that take a parameter.
-const PARAMETRIC: &[&str] = &[
-    "COALESCE",
-    "COMMON_DURATION",
-    "DOWNSTREAM_PEER_CERT_V_END",
-    "DOWNSTREAM_PEER_CERT_V_START",
-    "DYNAMIC_METADATA",
-    "EMIT_TIME",
-    "ENVIRONMENT",
-    "FILTER_STATE",
-    "GRPC_STATUS",
-    "HOSTNAME",
-    "METADATA",
-    "PATH",
-    "QUERY_PARAM",
-    "QUERY_PARAMS",
-    "REQ",
-    "REQ_WITHOUT_QUERY",
-    "RESP",
-    "START_TIME",
-    "TRAILER",
-];
-
-/// Operators of Envoy 1.40 that are accepted and always missing.
-const UNMEASURED: &[&str] = &[
-    "BYTES_RETRANSMITTED",
-    "CEL",
-    "CLUSTER_METADATA",
-    "CUSTOM_FLAGS",
-    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
-    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
-    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_HANDSHAKE_DURATION",
-    "DOWNSTREAM_HEADER_BYTES_RECEIVED",
-    "DOWNSTREAM_HEADER_BYTES_SENT",
-    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_LOCAL_CLOSE_REASON",
-    "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
-    "DOWNSTREAM_PEER_CERT",
-    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1",
-    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
-    "DOWNSTREAM_PEER_CHAIN_SERIALS",
-    "DOWNSTREAM_PEER_FINGERPRINT_1",
-    "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
-    "DOWNSTREAM_PEER_ISSUER_SERIAL",
-    "DOWNSTREAM_PEER_OTHERNAME_SAN",
-    "DOWNSTREAM_TLS_GROUP",
-    "DOWNSTREAM_TLS_SESSION_ID",
-    "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-    "DOWNSTREAM_WIRE_BYTES_RECEIVED",
-    "DOWNSTREAM_WIRE_BYTES_SENT",
-    "EMIT_TIME_LOCAL",
-    "PACKETS_RETRANSMITTED",
-    "REQUEST_TX_DURATION",
-    "ROUNDTRIP_DURATION",
-    "START_TIME_LOCAL",
-    "TLS_JA3_FINGERPRINT",
-    "TLS_JA4_FINGERPRINT",
-    "UNIQUE_ID",
-    "UPSTREAM_CONNECTION_ID",
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION",
-    "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
-    "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
-    "UPSTREAM_DETECTED_CLOSE_TYPE",
-    "UPSTREAM_FILTER_STATE",
-    "UPSTREAM_HEADER_BYTES_RECEIVED",
-    "UPSTREAM_HEADER_BYTES_SENT",
-    "UPSTREAM_HOSTS_ATTEMPTED",
-    "UPSTREAM_LOCAL_CLOSE_REASON",
-    "UPSTREAM_METADATA",
-    "UPSTREAM_PEER_CERT",
-    "UPSTREAM_PEER_CERT_V_END",
-    "UPSTREAM_PEER_CERT_V_START",
-    "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_WIRE_BYTES_RECEIVED",
-    "UPSTREAM_WIRE_BYTES_SENT",
-    "VIRTUAL_CLUSTER_NAME",
-];
-
 /// Every operator's name, for hints.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     PLAIN.iter().map(|(name, _)| *name).chain(PARAMETRIC.iter().copied())
@@ -395,7 +225,11 @@ pub(super) fn operator(name: &str, parameter: Option<&str>) -> Result<Operator, 
         }
         "QUERY_PARAM" if given.is_empty() => Err(bad(name, "needs a parameter's name")),
         "QUERY_PARAM" => Ok(Operator::QueryParameter(given.into(), PathSource::OriginalOrPath)),
-        "QUERY_PARAMS" => Ok(Operator::QueryParameters(path_source(name, given)?)),
+        "QUERY_PARAMS" => Ok(Operator::QueryParameters(match path_source(name, given)? {
+            // Observed: here the original path falls back to the present one, unlike in PATH.
+            PathSource::Original => PathSource::OriginalOrPath,
+            source => source,
+        })),
         "REQ" | "REQ_WITHOUT_QUERY" | "RESP" => {
             let (first, second) = alternatives(name, given)?;
             let first = field(name, first)?;
@@ -406,6 +240,11 @@ pub(super) fn operator(name: &str, parameter: Option<&str>) -> Result<Operator, 
                 _ => Operator::RequestWithoutQuery(first, second),
             })
         }
+        "RESPONSE_CODE_DETAILS" => match given {
+            "" => Ok(Operator::ResponseCodeDetails { spaces: false }),
+            "ALLOW_WHITESPACES" => Ok(Operator::ResponseCodeDetails { spaces: true }),
+            _ => Err(bad(name, "takes ALLOW_WHITESPACES or nothing")),
+        },
         "START_TIME" => Ok(Operator::StartTime(TimeFormat::compile(given))),
         _ => {
             let (first, second) = alternatives(name, given)?;

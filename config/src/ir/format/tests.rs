@@ -89,6 +89,7 @@ fn request() -> Request<()> {
     request.headers_mut().insert("x-json", json);
     let control = HeaderValue::from_bytes(b"a\tb\x80\xffz").unwrap();
     request.headers_mut().insert("x-ctl", control);
+    request.headers_mut().insert("x-tab", HeaderValue::from_static("a\tb"));
     request
 }
 
@@ -160,7 +161,7 @@ fn operators_print_what_envoy_prints() {
         ("%TRACE_ID%|%SPAN_ID%|%STREAM_ID%", "-|-|b340b4f5"),
         ("%GRPC_STATUS%|%GRPC_STATUS_NUMBER%", "-|-"),
         (
-            "%LOCAL_REPLY_BODY%|%ACCESS_LOG_TYPE%|%PATH(WQ)%|%PATH(NQ)%|%PATH(WQ:ORIG)%|%PATH%|%QUERY_PARAM(a)%|%QUERY_PARAMS(PATH)%",
+            "%LOCAL_REPLY_BODY%|%ACCESS_LOG_TYPE%|%PATH(WQ)%|%PATH(NQ)%|%PATH(WQ:ORIG)%|%PATH%|%QUERY_PARAM(a)%|%QUERY_PARAMS(ORIG)%",
             "|DownstreamEnd|/p/a?a=b&c|/p/a|-|/p/a?a=b&c|b|a=b&c",
         ),
         ("%%|100%%|%RESPONSE_CODE%%%", "%|100%|200%"),
@@ -187,6 +188,21 @@ fn a_request_that_never_was_has_dashes() {
         Format::compile(format, missing).unwrap().write(&FormatCx::new(&stream), &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), want);
     }
+}
+
+#[test]
+fn spaces_of_reasons_are_underscores_unless_allowed() {
+    let mut stream = stream();
+    stream.info.upstream.transport_failure = Some("delayed connect error: refused".into());
+    stream.info.response_code_details = Some("a b".into());
+    let mut out = Vec::new();
+    Format::compile(
+        "%UPSTREAM_TRANSPORT_FAILURE_REASON% %RESPONSE_CODE_DETAILS% %RESPONSE_CODE_DETAILS(ALLOW_WHITESPACES)%",
+        Missing::Dash,
+    )
+    .unwrap()
+    .write(&FormatCx::new(&stream), &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "delayed_connect_error:_refused a_b a b");
 }
 
 #[test]
@@ -250,6 +266,7 @@ fn json_is_typed_sorted_and_escaped_as_envoys() {
         ("hdr", text("%REQ(X-JSON)%")),
         ("ctl", text("%REQ(X-CTL)%")),
         ("flags", text("%RESPONSE_FLAGS%")),
+        ("tab", text("%REQ(X-TAB)%")),
         ("meta", text("%DYNAMIC_METADATA(envoy.test:o)%")),
         ("ts", text("%START_TIME(%s)%")),
         ("empty", text("")),
@@ -268,11 +285,11 @@ fn json_is_typed_sorted_and_escaped_as_envoys() {
     };
     assert_eq!(
         line(Missing::Dash),
-        r#"{"alpha":1,"bool":true,"ctl":"a\u0009b\u0080\u00ffz","empty":"","flags":"-","flt":1.5,"hdr":"q\"u\\oé<","html":"<a&b>","list":["HTTP/1.1",null,1],"meta":{"a":"x\"y","z":1},"missing":null,"mixmiss":"a-b","nested":{"a":"x6y","b":6},"null":null,"ts":"1795275872","two":"HTTP/1.1200","zeta":200}"#
+        r#"{"alpha":1,"bool":true,"ctl":"a\u0009b\u0080\u00ffz","empty":"","flags":"-","flt":1.5,"hdr":"q\"u\\oé<","html":"<a&b>","list":["HTTP/1.1",null,1],"meta":{"a":"x\"y","z":1},"missing":null,"mixmiss":"a-b","nested":{"a":"x6y","b":6},"null":null,"tab":"a\tb","ts":"1795275872","two":"HTTP/1.1200","zeta":200}"#
     );
     assert_eq!(
         line(Missing::Empty),
-        r#"{"alpha":1,"bool":true,"ctl":"a\u0009b\u0080\u00ffz","empty":"","flags":"-","flt":1.5,"hdr":"q\"u\\oé<","html":"<a&b>","list":["HTTP/1.1",1],"meta":{"a":"x\"y","z":1},"mixmiss":"ab","nested":{"a":"x6y","b":6},"ts":"1795275872","two":"HTTP/1.1200","zeta":200}"#
+        r#"{"alpha":1,"bool":true,"ctl":"a\u0009b\u0080\u00ffz","empty":"","flags":"-","flt":1.5,"hdr":"q\"u\\oé<","html":"<a&b>","list":["HTTP/1.1",1],"meta":{"a":"x\"y","z":1},"mixmiss":"ab","nested":{"a":"x6y","b":6},"tab":"a\tb","ts":"1795275872","two":"HTTP/1.1200","zeta":200}"#
     );
 }
 
@@ -301,8 +318,8 @@ fn kept_values_print_as_the_message_did() {
     let mut out = (Vec::new(), Vec::new());
     format.write(&live, &mut out.0);
     format.write(&kept, &mut out.1);
-    // 7+3 + 7+4 + 10+7 + 5+10, then x-dup twice (6 each), x-json 14, x-ctl 11; 8 per x-multi.
-    assert_eq!(String::from_utf8(out.0.clone()).unwrap(), "GET /p/a?a=b&c ex.test 1 a 90 16");
+    // 7+3 + 7+4 + 10+7 + 5+10, then x-dup twice (6 each), x-json 14, x-ctl 11, x-tab 8; 8 per x-multi.
+    assert_eq!(String::from_utf8(out.0.clone()).unwrap(), "GET /p/a?a=b&c ex.test 1 a 98 16");
     assert_eq!(out.0, out.1);
 }
 

@@ -6,24 +6,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
 
 use http::HeaderValue;
-use http::Version;
 use palanquin_filter_api::MetadataMap;
 use palanquin_filter_api::MetadataValue;
-use palanquin_filter_api::PeerIdentity;
 use palanquin_filter_api::ResponseFlags;
 use palanquin_filter_api::StreamInfo;
-use palanquin_filter_api::TlsInfo;
 
 use super::FormatCx;
 use super::context::ORIGINAL_PATH;
+use super::facts::{grpc_status, protocol, read_address, tls_fact};
 use super::json;
-use super::operator::{
-    Address, AddressPart, Field, GrpcStatusStyle, Operator, PathSource, Point, Precision, Query,
-    Side, TlsFact,
-};
+use super::operator::{Field, Operator, PathSource, Point, Precision, Query, Side};
 use super::time::TimeFormat;
 
 /// What an operator found. Borrowed: nothing is copied until it is written.
@@ -41,6 +35,8 @@ pub(super) enum Found<'a> {
     Socket(SocketAddr),
     /// Bytes of a peer's choice.
     Text(&'a [u8]),
+    /// A reason of ours, whose spaces become underscores.
+    Reason(&'a str),
     /// With a length limit of its own, inside `COALESCE`.
     Limited(Box<Self>, usize),
     Time(SystemTime, &'a TimeFormat),
@@ -67,6 +63,10 @@ impl Found<'_> {
             Self::Metadata(MetadataValue::String(text)) => {
                 write_text(cut(text.as_bytes(), limit), escape, out);
             }
+            Self::Reason(reason) => {
+                let joined = reason.replace(char::is_whitespace, "_");
+                write_text(cut(joined.as_bytes(), limit), escape, out);
+            }
             Self::List(texts) => match texts {
                 [] => return false,
                 [only] => write_text(cut(only.as_bytes(), limit), escape, out),
@@ -89,7 +89,7 @@ impl Found<'_> {
         }
         if let Some(limit) = limit
             && out.len() - start > limit
-            && !matches!(self, Self::Text(_) | Self::List(_))
+            && !matches!(self, Self::Text(_) | Self::List(_) | Self::Reason(_))
         {
             out.truncate(start + cut(&out[start..], Some(limit)).len());
         }
@@ -219,7 +219,12 @@ impl Operator {
             Self::ResponseCode => {
                 Found::Number(info.response_code.map_or(0, |status| u64::from(status.as_u16())))
             }
-            Self::ResponseCodeDetails => text(info.response_code_details.as_deref()),
+            Self::ResponseCodeDetails { spaces: true } => {
+                text(info.response_code_details.as_deref())
+            }
+            Self::ResponseCodeDetails { spaces: false } => {
+                reason(info.response_code_details.as_deref())
+            }
             Self::ResponseFlags => Found::Flags(info.flags),
             Self::ResponseFlagsLong => Found::FlagsLong(info.flags),
             Self::ResponseHeadersBytes => Found::Number(cx.response.bytes().unwrap_or(0)),
@@ -258,7 +263,7 @@ impl Operator {
             Self::UpstreamProtocol => protocol(info.upstream.protocol),
             Self::UpstreamRequestAttemptCount => Found::Number(info.upstream.attempts.into()),
             Self::UpstreamTransportFailureReason => {
-                text(info.upstream.transport_failure.as_deref())
+                reason(info.upstream.transport_failure.as_deref())
             }
         }
     }
@@ -268,11 +273,15 @@ impl Operator {
 /// decision.
 const TENANT: &str = "palanquin.tenant";
 
-fn text(value: Option<&str>) -> Found<'_> {
+pub(super) fn text(value: Option<&str>) -> Found<'_> {
     value.map_or(Found::Missing, |value| Found::Text(value.as_bytes()))
 }
 
-fn non_empty(value: &str) -> Option<&str> {
+fn reason(value: Option<&str>) -> Found<'_> {
+    value.map_or(Found::Missing, Found::Reason)
+}
+
+pub(super) fn non_empty(value: &str) -> Option<&str> {
     Some(value).filter(|value| !value.is_empty())
 }
 
@@ -343,128 +352,6 @@ fn point(point: Point, info: &StreamInfo) -> Option<std::time::Instant> {
         Point::UpstreamResponse => timing.upstream_response,
         Point::ResponseStart => timing.response_start,
         Point::End => timing.end,
-    }
-}
-
-fn read_address(address: Address, part: AddressPart, info: &StreamInfo) -> Found<'_> {
-    let upstream = &info.upstream;
-    let socket = match address {
-        Address::DownstreamDirectRemote => Some(info.connection.direct_remote),
-        Address::DownstreamLocal => Some(info.connection.local),
-        Address::DownstreamRemote => Some(info.remote),
-        Address::UpstreamLocal => upstream.local,
-        // These are kept as text: an endpoint may be a path or a name.
-        Address::UpstreamHost => return address_text(upstream.host.as_deref(), part),
-        Address::UpstreamHostName => {
-            let name = upstream.hostname.as_deref().filter(|name| !name.is_empty());
-            return address_text(name.or(upstream.host.as_deref()), part);
-        }
-        // Envoy knows a remote address only when a connection came about.
-        Address::UpstreamRemote => {
-            return match upstream.local {
-                Some(_) => address_text(upstream.host.as_deref(), part),
-                None => Found::Missing,
-            };
-        }
-    };
-    match (socket, part) {
-        (None, _) => Found::Missing,
-        (Some(socket), AddressPart::Port) => Found::Number(socket.port().into()),
-        (Some(socket), AddressPart::Whole) => Found::Socket(socket),
-        (Some(socket), AddressPart::WithoutPort) => Found::Ip(socket.ip()),
-    }
-}
-
-fn address_text(address: Option<&str>, part: AddressPart) -> Found<'_> {
-    let Some(address) = address else { return Found::Missing };
-    if part == AddressPart::Whole {
-        return text(Some(address));
-    }
-    if let Ok(socket) = address.parse::<SocketAddr>() {
-        return match part {
-            AddressPart::Port => Found::Number(socket.port().into()),
-            _ => Found::Ip(socket.ip()),
-        };
-    }
-    match (address.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()), part) {
-        (Some((_, port)), AddressPart::Port) => port.parse().map_or(Found::Missing, Found::Number),
-        (None, AddressPart::Port) => Found::Missing,
-        (Some((name, _)), _) => text(Some(name)),
-        (None, _) => text(Some(address)),
-    }
-}
-
-fn protocol(version: Option<Version>) -> Found<'static> {
-    let Some(version) = version else { return Found::Missing };
-    text(Some(match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_3 => "HTTP/3",
-        _ => "HTTP/1.1",
-    }))
-}
-
-fn grpc_status(status: u8, style: GrpcStatusStyle) -> Found<'static> {
-    const NAMES: [(&str, &str); 17] = [
-        ("OK", "OK"),
-        ("Canceled", "CANCELLED"),
-        ("Unknown", "UNKNOWN"),
-        ("InvalidArgument", "INVALID_ARGUMENT"),
-        ("DeadlineExceeded", "DEADLINE_EXCEEDED"),
-        ("NotFound", "NOT_FOUND"),
-        ("AlreadyExists", "ALREADY_EXISTS"),
-        ("PermissionDenied", "PERMISSION_DENIED"),
-        ("ResourceExhausted", "RESOURCE_EXHAUSTED"),
-        ("FailedPrecondition", "FAILED_PRECONDITION"),
-        ("Aborted", "ABORTED"),
-        ("OutOfRange", "OUT_OF_RANGE"),
-        ("Unimplemented", "UNIMPLEMENTED"),
-        ("Internal", "INTERNAL"),
-        ("Unavailable", "UNAVAILABLE"),
-        ("DataLoss", "DATA_LOSS"),
-        ("Unauthenticated", "UNAUTHENTICATED"),
-    ];
-    match (NAMES.get(usize::from(status)), style) {
-        (Some((camel, _)), GrpcStatusStyle::Camel) => text(Some(camel)),
-        (Some((_, snake)), GrpcStatusStyle::Snake) => text(Some(snake)),
-        _ => Found::Number(status.into()),
-    }
-}
-
-fn tls_fact<'a>(tls: &'a TlsInfo, fact: &'a TlsFact) -> Found<'a> {
-    let peer =
-        |read: fn(&'a PeerIdentity) -> Found<'a>| tls.peer.as_deref().map_or(Found::Missing, read);
-    let local =
-        |read: fn(&'a PeerIdentity) -> Found<'a>| tls.local.as_deref().map_or(Found::Missing, read);
-    let day = |seconds: i64, format: &'a TimeFormat| {
-        let seconds = u64::try_from(seconds).unwrap_or(0);
-        Found::Time(UNIX_EPOCH + Duration::from_secs(seconds), format)
-    };
-    match fact {
-        TlsFact::Cipher => text(non_empty(tls.cipher)),
-        TlsFact::LocalDnsSan => local(|identity| Found::List(&identity.dns_sans)),
-        TlsFact::LocalEmailSan => local(|identity| Found::List(&identity.email_sans)),
-        TlsFact::LocalIpSan => local(|identity| Found::List(&identity.ip_sans)),
-        TlsFact::LocalSubject => local(|identity| text(non_empty(&identity.subject))),
-        TlsFact::LocalUriSan => local(|identity| Found::List(&identity.uri_sans)),
-        TlsFact::PeerDnsSan => peer(|identity| Found::List(&identity.dns_sans)),
-        TlsFact::PeerEmailSan => peer(|identity| Found::List(&identity.email_sans)),
-        TlsFact::PeerFingerprint256 => peer(|identity| text(non_empty(&identity.sha256))),
-        TlsFact::PeerIpSan => peer(|identity| Found::List(&identity.ip_sans)),
-        TlsFact::PeerIssuer => peer(|identity| text(non_empty(&identity.issuer))),
-        TlsFact::PeerNotAfter(format) => match tls.peer.as_deref() {
-            Some(identity) => day(identity.not_after, format),
-            None => Found::Missing,
-        },
-        TlsFact::PeerNotBefore(format) => match tls.peer.as_deref() {
-            Some(identity) => day(identity.not_before, format),
-            None => Found::Missing,
-        },
-        TlsFact::PeerSerial => peer(|identity| text(non_empty(&identity.serial))),
-        TlsFact::PeerSubject => peer(|identity| text(non_empty(&identity.subject))),
-        TlsFact::PeerUriSan => peer(|identity| Found::List(&identity.uri_sans)),
-        TlsFact::Version => text(non_empty(tls.version)),
     }
 }
 
