@@ -16,7 +16,7 @@ fmt-check:
 
 # clippy, warnings are errors
 lint:
-    cargo clippy --workspace --all-targets -- -D warnings
+    .ci/run lint
 
 # all tests that need nothing but Rust and a C compiler
 test *ARGS:
@@ -24,7 +24,7 @@ test *ARGS:
 
 # the API documentation, broken links are errors
 doc:
-    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+    .ci/run doc
 
 # licences, duplicates, sources and advisories of dependencies
 deny:
