@@ -43,5 +43,6 @@ pub use resource::Protocol;
 pub use resource::Resource;
 pub use resource::ResourceType;
 pub use resource::WILDCARD;
+pub use resource::peek_name;
 pub use stats::Stats;
 pub use stats::TypeStats;

@@ -154,11 +154,12 @@ pub enum Absence {
     TimedOut,
 }
 
-/// Reads the name, string field 1, out of an encoded resource without decoding the rest.
+/// Reads the name, string field 1, out of an encoded resource without decoding the rest. Holds for every
+/// type that Envoy's API discovers, whatever the field is called there.
 ///
 /// `None` if the bytes are no protobuf message or the name is no string. Walks all top-level
 /// fields, since the last occurrence of a field counts.
-pub(crate) fn peek_name(mut body: &[u8]) -> Option<&str> {
+pub fn peek_name(mut body: &[u8]) -> Option<&str> {
     let mut name = "";
     while !body.is_empty() {
         let (tag, wire_type) = prost::encoding::decode_key(&mut body).ok()?;

@@ -1,6 +1,9 @@
 //! The clusters that exist: active, or warming until their endpoints are known.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +27,10 @@ use crate::upstream::dns;
 /// All clusters of the process.
 pub(super) struct Clusters {
     entries: HashMap<Arc<str>, Entry>,
+    warming: BTreeSet<Arc<str>>,
+    services: HashMap<ServiceKey, Service>,
+    /// Whether what requests may use is other than at the last [`Self::take_changed`].
+    is_changed: bool,
     registry: Registry,
     stats: Arc<Scope>,
     /// Woken when a cluster may have become warm.
@@ -41,7 +48,7 @@ struct Entry {
 enum Feed {
     None,
     Dns(AbortHandle),
-    Eds { service_name: Arc<str>, _subscription: Option<Subscription> },
+    Eds(ServiceKey),
 }
 
 impl Drop for Feed {
@@ -50,6 +57,22 @@ impl Drop for Feed {
             task.abort();
         }
     }
+}
+
+/// Where endpoints come from: a file, or the control plane, and the name they have there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ServiceKey {
+    path: Option<PathBuf>,
+    name: Arc<str>,
+}
+
+/// Endpoints that one or more clusters use. The control plane sends them once, however many do.
+struct Service {
+    clusters: HashSet<Arc<str>>,
+    endpoints: Option<Arc<EndpointSet>>,
+    /// The endpoints came, or it is known that they will not.
+    is_settled: bool,
+    _subscription: Option<Subscription>,
 }
 
 /// What became of a cluster that was put in.
@@ -64,10 +87,19 @@ pub(super) enum Put {
 impl Clusters {
     pub(super) fn new(registry: Registry, warmed: Rc<Notify>) -> Self {
         let stats = registry.scope(&stat::KIND, "cluster_manager", Vec::new());
-        Self { entries: HashMap::new(), registry, stats, warmed }
+        Self {
+            entries: HashMap::new(),
+            warming: BTreeSet::new(),
+            services: HashMap::new(),
+            is_changed: false,
+            registry,
+            stats,
+            warmed,
+        }
     }
 
-    /// Adds or changes a cluster. `subscribe` asks the control plane for endpoints by name.
+    /// Adds or changes a cluster. `subscribe` asks the control plane for endpoints by name; `None`: there is
+    /// no control plane.
     ///
     /// # Errors
     /// Its TLS settings cannot be used. What was there stays.
@@ -95,28 +127,63 @@ impl Clusters {
         let feed = match &config.discovery {
             Discovery::Static(_) => Feed::None,
             Discovery::Dns(_) => Feed::Dns(dns::start(Arc::clone(&cluster))),
-            Discovery::Eds { service_name, initial_fetch_timeout, .. } => Feed::Eds {
-                service_name: Arc::clone(service_name),
-                _subscription: subscribe(service_name, *initial_fetch_timeout),
-            },
+            Discovery::Eds { service_name, path, initial_fetch_timeout } => {
+                let key = ServiceKey { path: path.clone(), name: Arc::clone(service_name) };
+                let service = self.services.entry(key.clone()).or_insert_with(|| {
+                    let subscription = match path {
+                        Some(_) => None,
+                        None => subscribe(service_name, *initial_fetch_timeout),
+                    };
+                    Service {
+                        clusters: HashSet::new(),
+                        endpoints: None,
+                        // Without a control plane nothing will come.
+                        is_settled: path.is_none() && subscription.is_none(),
+                        _subscription: subscription,
+                    }
+                });
+                service.clusters.insert(Arc::clone(&config.name));
+                if let Some(known) = &service.endpoints {
+                    cluster.update_endpoints(Arc::clone(known));
+                } else if service.is_settled {
+                    cluster.set_warm();
+                }
+                Feed::Eds(key)
+            }
         };
-        if let Some(previous) = previous
-            && let (Feed::Eds { service_name: before, .. }, Feed::Eds { service_name: now, .. }) =
-                (&previous.feed, &feed)
-            && before == now
-            && active.as_ref().is_some_and(|active| active.is_warm())
-        {
-            // The endpoints that are known were taken over; no control plane need send them again.
-            cluster.set_warm();
-        }
+        let name = Arc::clone(&config.name);
         let entry = if cluster.is_warm() {
+            self.is_changed = true;
+            self.warming.remove(&name);
             Entry { origin, active: Some(cluster), warming: None, feed }
         } else {
             self.wake_when_warm(&cluster);
+            self.warming.insert(Arc::clone(&name));
             Entry { origin, active, warming: Some(cluster), feed }
         };
-        self.entries.insert(Arc::clone(&config.name), entry);
+        let is_new_feed = |before: &Entry, now: &Entry| match (&before.feed, &now.feed) {
+            (Feed::Eds(before), Feed::Eds(now)) => before != now,
+            _ => true,
+        };
+        let is_other = self.entries.get(&name).is_some_and(|before| is_new_feed(before, &entry));
+        if let Some(before) = self.entries.insert(Arc::clone(&name), entry)
+            && is_other
+        {
+            self.leave(&name, &before.feed);
+        }
         Ok(Put::Changed)
+    }
+
+    /// A cluster no longer takes endpoints from there; endpoints that none takes are asked for no longer.
+    fn leave(&mut self, cluster: &str, feed: &Feed) {
+        if let Feed::Eds(key) = feed
+            && let Some(service) = self.services.get_mut(key)
+        {
+            service.clusters.remove(cluster);
+            if service.clusters.is_empty() {
+                self.services.remove(key);
+            }
+        }
     }
 
     fn wake_when_warm(&self, cluster: &Arc<Cluster>) {
@@ -131,92 +198,121 @@ impl Clusters {
     pub(super) fn remove(&mut self, name: &str) -> bool {
         let dynamic = self.entries.get(name).is_some_and(|entry| entry.origin != Origin::Static);
         if dynamic {
-            self.entries.remove(name);
-            self.stats.inc(stat::CLUSTER_REMOVED);
+            self.drop_entry(name);
         }
         dynamic
     }
 
-    /// Removes every cluster of `origin` that is not in `keep`.
-    pub(super) fn retain(&mut self, origin: Origin, keep: &dyn Fn(&str) -> bool) {
-        let before = self.entries.len();
-        self.entries.retain(|name, entry| entry.origin != origin || keep(name));
-        self.stats.add(stat::CLUSTER_REMOVED, (before - self.entries.len()) as u64);
+    /// Removes every cluster of `origin` that is not in `keep`. Returns their names.
+    pub(super) fn retain(&mut self, origin: Origin, keep: &dyn Fn(&str) -> bool) -> Vec<Arc<str>> {
+        let gone: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(name, entry)| entry.origin == origin && !keep(name))
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for name in &gone {
+            self.drop_entry(name);
+        }
+        gone
     }
 
-    /// Gives endpoints to every cluster that takes them by this name. True if there is one.
-    pub(super) fn set_endpoints(&self, service_name: &str, endpoints: &Arc<EndpointSet>) -> bool {
-        let mut used = false;
-        for entry in self.entries.values() {
-            let Feed::Eds { service_name: own, .. } = &entry.feed else { continue };
-            if **own != *service_name {
-                continue;
-            }
-            used = true;
+    fn drop_entry(&mut self, name: &str) {
+        if let Some(entry) = self.entries.remove(name) {
+            self.leave(name, &entry.feed);
+            self.warming.remove(name);
+            self.is_changed = true;
+            self.stats.inc(stat::CLUSTER_REMOVED);
+        }
+    }
+
+    /// Gives endpoints to every cluster that takes them from there by this name.
+    pub(super) fn set_endpoints(
+        &mut self,
+        path: Option<&Path>,
+        name: &Arc<str>,
+        endpoints: &Arc<EndpointSet>,
+    ) {
+        let key = ServiceKey { path: path.map(Path::to_owned), name: Arc::clone(name) };
+        let Some(service) = self.services.get_mut(&key) else { return };
+        service.endpoints = Some(Arc::clone(endpoints));
+        service.is_settled = true;
+        for entry in service.clusters.iter().filter_map(|cluster| self.entries.get(cluster)) {
             for cluster in entry.active.iter().chain(&entry.warming) {
                 cluster.update_endpoints(Arc::clone(endpoints));
             }
         }
-        used
     }
 
-    /// Waiting for the endpoints of this name is over.
-    pub(super) fn give_up_on(&self, service_name: &str) {
-        for entry in self.entries.values() {
-            if let Feed::Eds { service_name: own, .. } = &entry.feed
-                && **own == *service_name
-                && let Some(cluster) = &entry.warming
-            {
+    /// Waiting for the control plane's endpoints of this name is over.
+    pub(super) fn give_up_on(&mut self, name: &Arc<str>) {
+        self.give_up(&ServiceKey { path: None, name: Arc::clone(name) });
+    }
+
+    /// Waiting for the endpoints that a file should hold is over.
+    pub(super) fn give_up_on_file(&mut self, path: &Path) {
+        let of_file = |key: &&ServiceKey| key.path.as_deref() == Some(path);
+        let keys: Vec<_> = self.services.keys().filter(of_file).cloned().collect();
+        for key in keys {
+            self.give_up(&key);
+        }
+    }
+
+    fn give_up(&mut self, key: &ServiceKey) {
+        let Some(service) = self.services.get_mut(key) else { return };
+        service.is_settled = true;
+        for entry in service.clusters.iter().filter_map(|cluster| self.entries.get(cluster)) {
+            if let Some(cluster) = &entry.warming {
                 cluster.set_warm();
             }
         }
     }
 
-    /// Lets warm clusters serve. True if there were any.
-    pub(super) fn promote(&mut self) -> bool {
-        let mut promoted = false;
-        for entry in self.entries.values_mut() {
-            if entry.warming.as_ref().is_some_and(|cluster| cluster.is_warm()) {
-                entry.active = entry.warming.take();
-                promoted = true;
+    /// Lets warm clusters serve.
+    pub(super) fn promote(&mut self) {
+        let entries = &mut self.entries;
+        let before = self.warming.len();
+        self.warming.retain(|name| {
+            let Some(entry) = entries.get_mut(name) else { return false };
+            let warm = entry.warming.take_if(|cluster| cluster.is_warm());
+            if warm.is_some() {
+                entry.active = warm;
             }
-        }
-        let warming = self.entries.values().filter(|entry| entry.warming.is_some()).count();
-        let active = self.entries.values().filter(|entry| entry.active.is_some()).count();
-        self.stats.set(stat::WARMING_CLUSTERS, warming as u64);
-        self.stats.set(stat::ACTIVE_CLUSTERS, active as u64);
-        promoted
+            entry.warming.is_some()
+        });
+        self.is_changed |= self.warming.len() != before;
+        self.stats.set(stat::WARMING_CLUSTERS, self.warming.len() as u64);
+    }
+
+    /// Whether [`Self::active`] is other than when this was asked last.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
     }
 
     /// Files that hold endpoints in place of a control plane.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        let clusters =
-            self.entries.values().flat_map(|entry| entry.active.iter().chain(&entry.warming));
-        let mut files: Vec<_> = clusters
-            .filter_map(|cluster| match &cluster.config.discovery {
-                Discovery::Eds { path, .. } => path.clone(),
-                _ => None,
-            })
-            .collect();
+        let mut files: Vec<_> = self.services.keys().filter_map(|key| key.path.clone()).collect();
         files.sort();
         files.dedup();
         files
     }
 
     /// Names of clusters whose endpoints are not known yet.
-    pub(super) fn warming(&self) -> Vec<Arc<str>> {
-        let warming = self.entries.iter().filter(|(_, entry)| entry.warming.is_some());
-        let mut names: Vec<_> = warming.map(|(name, _)| Arc::clone(name)).collect();
-        names.sort();
-        names
+    pub(super) fn warming(&self) -> &BTreeSet<Arc<str>> {
+        &self.warming
     }
 
     /// What requests may use.
     pub(super) fn active(&self) -> HashMap<Arc<str>, Arc<Cluster>, FixedState> {
-        self.entries
+        let active: HashMap<_, _, _> = self
+            .entries
             .iter()
-            .filter_map(|(name, entry)| Some((Arc::clone(name), Arc::clone(entry.active.as_ref()?))))
-            .collect()
+            .filter_map(|(name, entry)| {
+                Some((Arc::clone(name), Arc::clone(entry.active.as_ref()?)))
+            })
+            .collect();
+        self.stats.set(stat::ACTIVE_CLUSTERS, active.len() as u64);
+        active
     }
 
     /// A cluster, warm or not.

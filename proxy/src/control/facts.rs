@@ -17,6 +17,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::status::Accepted;
 use super::status::Kind;
 use super::status::ResourceStatus;
 use super::status::Status;
@@ -91,36 +92,61 @@ impl ControlFacts {
         let mut section = Map::new();
         section.insert("@type".to_owned(), kind.dump_type().into());
         section.insert(format!("static_{field}s"), fixed.into());
-        let dynamic: Vec<_> =
-            self.status.of(kind).iter().map(|(name, status)| dynamic(kind, name, status)).collect();
-        let dynamic_field = match kind {
-            Kind::Cluster => "dynamic_active_clusters",
+        let all = self.status.of(kind);
+        if kind == Kind::Cluster {
+            // Two lists, and a cluster is in both while a changed version of it warms.
+            let list = |version: fn(&Status) -> Option<&Accepted>| -> Vec<_> {
+                let one = |(name, status): &(Arc<str>, Status)| {
+                    version(status).map(|accepted| dynamic(kind, name, status, Some(accepted)))
+                };
+                all.iter().filter_map(one).collect()
+            };
+            let mut active = list(|status| status.active.as_ref());
+            let warming = list(|status| status.warming.as_ref());
+            let refused =
+                all.iter().filter(|(_, one)| one.active.is_none() && one.warming.is_none());
+            active.extend(refused.map(|(name, status)| dynamic(kind, name, status, None)));
+            section.insert("dynamic_active_clusters".to_owned(), active.into());
+            section.insert("dynamic_warming_clusters".to_owned(), warming.into());
+            return section.into();
+        }
+        let field = match kind {
             Kind::Endpoints => "dynamic_endpoint_configs",
-            Kind::Listener => "dynamic_listeners",
+            Kind::Cluster | Kind::Listener => "dynamic_listeners",
             Kind::Route => "dynamic_route_configs",
         };
-        section.insert(dynamic_field.to_owned(), dynamic.into());
+        let dynamic: Vec<_> = all
+            .iter()
+            .map(|(name, status)| {
+                dynamic(kind, name, status, status.active.as_ref().or(status.warming.as_ref()))
+            })
+            .collect();
+        section.insert(field.to_owned(), dynamic.into());
         section.into()
     }
 }
 
-/// One dynamic resource with its last error beside the version that serves.
-fn dynamic(kind: Kind, name: &Arc<str>, status: &Status) -> Value {
-    let mut entry = Map::new();
-    if let Some(accepted) = &status.accepted {
-        let body = typed(kind.type_url(), &accepted.body);
-        let active = json!({
+/// One dynamic resource in a version, with its last error beside it.
+fn dynamic(kind: Kind, name: &Arc<str>, status: &Status, shown: Option<&Accepted>) -> Value {
+    let state = |accepted: &Accepted| {
+        json!({
             "version_info": &*accepted.version,
-            kind.noun(): body,
+            kind.noun(): typed(kind.type_url(), &accepted.body),
             "last_updated": timestamp(accepted.time),
-        });
-        if kind == Kind::Listener {
-            entry.insert("active_state".to_owned(), active);
-        } else if let Value::Object(active) = active {
-            entry.extend(active);
+        })
+    };
+    let mut entry = Map::new();
+    if kind == Kind::Listener {
+        let states = [("active_state", &status.active), ("warming_state", &status.warming)];
+        for (field, accepted) in states {
+            if let Some(accepted) = accepted {
+                entry.insert(field.to_owned(), state(accepted));
+            }
         }
+    } else if let Some(Value::Object(fields)) = shown.map(state) {
+        entry.extend(fields);
     }
-    if kind == Kind::Listener || status.accepted.is_none() {
+    if kind == Kind::Listener || shown.is_none() {
         entry.insert("name".to_owned(), (**name).into());
     }
     if let Some(error) = &status.error {

@@ -4,116 +4,104 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use palanquin_config::file::load_discovery;
-use palanquin_config::lower::lower_cluster;
-use palanquin_config::lower::lower_cluster_load_assignment;
-use palanquin_config::lower::lower_listener;
-use palanquin_config::lower::lower_route_configuration;
-use palanquin_proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
-use prost::Message;
+use palanquin_xds_client::peek_name;
 
 use super::Control;
 use super::Origin;
 use super::status::Kind;
 
 impl Control {
-    /// Reads every file that the bootstrap names in place of a control plane, and those that the resources
-    /// themselves name. What cannot be used is told; what was there goes on serving.
+    /// Reads the files that the bootstrap names in place of a control plane.
     pub(super) fn feed_all(&mut self) {
         for (kind, path) in self.files.clone() {
-            self.feed_or_tell(kind, &path);
+            self.feed(kind, &path);
         }
-        // Listeners and clusters that came by now may name files of their own.
-        let mut named: Vec<_> =
-            self.clusters.files().into_iter().map(|path| (Kind::Endpoints, path)).collect();
-        named.extend(self.routes.files().into_iter().map(|path| (Kind::Route, path)));
-        for (kind, path) in named {
-            self.feed_or_tell(kind, &path);
+    }
+
+    /// Reads the files that clusters and listeners name, each once; later only when it changes.
+    pub(super) fn feed_named_files(&mut self) {
+        let endpoints = self.clusters.files().into_iter().map(|path| (Kind::Endpoints, path));
+        let routes = self.routes.files().into_iter().map(|path| (Kind::Route, path));
+        let named: Vec<_> = endpoints.chain(routes).collect();
+        if named == self.named_files {
+            return;
+        }
+        let before = std::mem::replace(&mut self.named_files, named.clone());
+        for (kind, path) in named.iter().filter(|named| !before.contains(named)) {
+            self.feed(*kind, path);
         }
     }
 
     /// A watched file changed.
     pub fn on_file_changed(&mut self, path: &Path) {
-        let mut kinds: Vec<_> =
-            self.files.iter().filter(|(_, file)| file == path).map(|(kind, _)| *kind).collect();
-        if self.clusters.files().iter().any(|file| file == path) {
-            kinds.push(Kind::Endpoints);
-        }
-        if self.routes.files().iter().any(|file| file == path) {
-            kinds.push(Kind::Route);
-        }
+        let all = self.files.iter().chain(&self.named_files);
+        let kinds: Vec<_> = all.filter(|(_, file)| file == path).map(|(kind, _)| *kind).collect();
         for kind in kinds {
-            self.feed_or_tell(kind, path);
+            self.feed(kind, path);
         }
         self.settle();
     }
 
     /// Every file whose change matters.
     pub fn watched_files(&self) -> Vec<PathBuf> {
-        let named = self.files.iter().map(|(_, path)| path.clone());
-        named.chain(self.clusters.files()).chain(self.routes.files()).collect()
+        self.files.iter().chain(&self.named_files).map(|(_, path)| path.clone()).collect()
     }
 
-    fn feed_or_tell(&mut self, kind: Kind, path: &Path) {
-        if let Err(error) = self.feed(kind, path) {
-            tracing::error!(%error, "the file cannot be used; the last good one serves");
-        }
-    }
-
-    /// Puts in what the file holds; of the same kind, what it held before and no longer does goes.
-    ///
-    /// # Errors
-    /// The file cannot be read or says what cannot be used; then nothing of it changes.
-    fn feed(&mut self, kind: Kind, path: &Path) -> Result<(), String> {
+    /// Puts in what the file holds; listeners and clusters that it held before and no longer does go. What
+    /// cannot be used is told, and what was there in its place goes on serving.
+    fn feed(&mut self, kind: Kind, path: &Path) {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-        let loaded = load_discovery(&name, &text).map_err(|report| report.to_string())?;
-        let environment = self.environment();
-        let rejected =
-            |rejected: palanquin_config::lower::Rejected| format!("{name}: {rejected}");
-        let bodies = loaded.message.resources.iter().map(|any| &any.value[..]);
-        match kind {
-            Kind::Cluster => {
-                let clusters = bodies
-                    .map(|body| Ok(Arc::new(lower_cluster(environment, body).map_err(rejected)?.value)))
-                    .collect::<Result<Vec<_>, String>>()?;
-                for cluster in &clusters {
-                    self.put_cluster(Arc::clone(cluster), Origin::File)?;
-                }
-                let keep = |name: &str| clusters.iter().any(|one| *one.name == *name);
-                self.clusters.retain(Origin::File, &keep);
+        let loaded = std::fs::read_to_string(path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| load_discovery(&name, &text).map_err(|report| report.to_string()));
+        let response = match loaded {
+            Ok(loaded) => loaded.message,
+            Err(error) => {
+                tracing::error!(
+                    file = %name, %error, "the file cannot be used; the last good one serves"
+                );
+                return self.give_up_on_file(kind, path);
             }
-            Kind::Listener => {
-                let listeners = bodies
-                    .map(|body| Ok(Arc::new(lower_listener(environment, body).map_err(rejected)?.value)))
-                    .collect::<Result<Vec<_>, String>>()?;
-                for listener in &listeners {
-                    self.put_listener(Arc::clone(listener), Origin::File)?;
-                }
-                let keep = |name: &str| listeners.iter().any(|one| *one.name == *name);
-                self.listeners.retain(Origin::File, &keep);
-            }
-            Kind::Endpoints => {
-                for any in &loaded.message.resources {
-                    let lowered = lower_cluster_load_assignment(environment, &any.value)
-                        .map_err(rejected)?;
-                    let named = ClusterLoadAssignment::decode(&any.value[..]);
-                    let service = named.map(|named| named.cluster_name).unwrap_or_default();
-                    self.clusters.set_endpoints(&service, &Arc::new(lowered.value));
-                }
-            }
-            Kind::Route => {
-                let tables = bodies
-                    .map(|body| {
-                        let lowered = lower_route_configuration(environment, body);
-                        Ok(Arc::new(lowered.map_err(rejected)?.value))
-                    })
-                    .collect::<Result<Vec<_>, String>>()?;
-                for table in &tables {
-                    self.routes.put(table);
-                }
-            }
+        };
+        let version: Arc<str> = response.version_info.into();
+        let resources: Vec<(Arc<str>, Bytes)> = response
+            .resources
+            .into_iter()
+            .map(|any| (peek_name(&any.value).unwrap_or_default().into(), any.value.into()))
+            .collect();
+        let is_kept = |name: &str| resources.iter().any(|(kept, _)| **kept == *name);
+        let gone = match kind {
+            // A new listener may take the place of one that goes.
+            Kind::Listener => self.listeners.retain(Origin::File, &is_kept),
+            Kind::Cluster | Kind::Endpoints | Kind::Route => Vec::new(),
+        };
+        let mut rejected = false;
+        for (resource, body) in &resources {
+            rejected |= self.put(kind, Some(path), resource, &version, body).is_err();
         }
-        Ok(())
+        let gone = match kind {
+            Kind::Cluster => self.clusters.retain(Origin::File, &is_kept),
+            Kind::Endpoints | Kind::Listener | Kind::Route => gone,
+        };
+        for name in &gone {
+            self.status.remove(kind, name);
+        }
+        match kind {
+            Kind::Cluster => self.clusters.count_update(rejected),
+            Kind::Listener => self.listeners.count_update(rejected),
+            Kind::Endpoints | Kind::Route => {}
+        }
+        // What is not in the file will not come.
+        self.give_up_on_file(kind, path);
+    }
+
+    fn give_up_on_file(&mut self, kind: Kind, path: &Path) {
+        match kind {
+            Kind::Endpoints => self.clusters.give_up_on_file(path),
+            Kind::Route => self.routes.give_up_on_file(path),
+            Kind::Cluster | Kind::Listener => {}
+        }
     }
 }

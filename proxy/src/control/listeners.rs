@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use palanquin_config::ir::endpoint::Address;
 use palanquin_config::ir::listener::Listener;
@@ -25,6 +26,7 @@ pub(super) struct Listeners {
     registry: Registry,
     stats: Arc<Scope>,
     workers: Rc<[WorkerHandle]>,
+    drain_time: Duration,
 }
 
 struct Entry {
@@ -40,15 +42,19 @@ struct Serving {
 }
 
 impl Listeners {
-    pub(super) fn new(registry: Registry, workers: Rc<[WorkerHandle]>) -> Self {
+    pub(super) fn new(
+        registry: Registry,
+        workers: Rc<[WorkerHandle]>,
+        drain_time: Duration,
+    ) -> Self {
         let stats = registry.scope(&stat::KIND, "listener_manager", Vec::new());
-        Self { entries: HashMap::new(), registry, stats, workers }
+        Self { entries: HashMap::new(), registry, stats, workers, drain_time }
     }
 
     /// Adds or changes a listener. It serves once [`Self::promote`] finds it ready.
     ///
     /// # Errors
-    /// A certificate cannot be used. What was there goes on serving.
+    /// A certificate cannot be used, or another listener has the address. What was there goes on serving.
     pub(super) fn put(&mut self, config: Arc<Listener>, origin: Origin) -> Result<Put, String> {
         let name = Arc::clone(&config.name);
         if let Some(entry) = self.entries.get(&name) {
@@ -61,15 +67,18 @@ impl Listeners {
                 return Ok(Put::Unchanged);
             }
         }
-        let listener = ActiveListener::build(config, &self.registry).map_err(|(chain, error)| {
-            self.stats.inc(stat::LISTENER_CREATE_FAILURE);
-            if chain.is_empty() { error.to_string() } else { format!("filter chain {chain}: {error}") }
-        })?;
-        let entry = self.entries.entry(name).or_insert(Entry {
-            origin,
-            serving: None,
-            warming: None,
-        });
+        self.check_addresses(&config)?;
+        let listener =
+            ActiveListener::build(config, &self.registry).map_err(|(chain, error)| {
+                self.stats.inc(stat::LISTENER_CREATE_FAILURE);
+                if chain.is_empty() {
+                    error.to_string()
+                } else {
+                    format!("filter chain {chain}: {error}")
+                }
+            })?;
+        let entry =
+            self.entries.entry(name).or_insert(Entry { origin, serving: None, warming: None });
         self.stats.inc(if entry.serving.is_some() {
             stat::LISTENER_MODIFIED
         } else {
@@ -77,6 +86,27 @@ impl Listeners {
         });
         entry.warming = Some(Arc::new(listener));
         Ok(Put::Changed)
+    }
+
+    /// Two listeners on one address would share its connections at random.
+    fn check_addresses(&self, config: &Listener) -> Result<(), String> {
+        if !config.bind_to_port {
+            return Ok(());
+        }
+        for (name, entry) in self.entries.iter().filter(|(name, _)| **name != config.name) {
+            let serving = entry.serving.as_ref().map(|serving| &serving.listener);
+            for other in serving.into_iter().chain(&entry.warming).map(|one| &one.config) {
+                let is_taken = |address: &&Address| {
+                    other.bind_to_port && is_fixed(address) && other.addresses.contains(address)
+                };
+                if let Some(address) = config.addresses.iter().find(is_taken) {
+                    return Err(format!(
+                        "has duplicate address '{address}' as existing listener '{name}'"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes a listener: its sockets close and its connections end, each after its present request.
@@ -88,23 +118,24 @@ impl Listeners {
         dynamic
     }
 
-    /// Removes every listener of `origin` that is not in `keep`.
-    pub(super) fn retain(&mut self, origin: Origin, keep: &dyn Fn(&str) -> bool) {
+    /// Removes every listener of `origin` that is not in `keep`. Returns their names.
+    pub(super) fn retain(&mut self, origin: Origin, keep: &dyn Fn(&str) -> bool) -> Vec<Arc<str>> {
         let gone: Vec<_> = self
             .entries
             .iter()
             .filter(|(name, entry)| entry.origin == origin && !keep(name))
             .map(|(name, _)| Arc::clone(name))
             .collect();
-        for name in gone {
-            self.stop(&name);
+        for name in &gone {
+            self.stop(name);
         }
+        gone
     }
 
-    /// Stops all listeners.
+    /// Stops all listeners; those that warm will not serve.
     pub(super) fn stop_all(&mut self) {
-        for entry in self.entries.values_mut() {
-            if let Some(serving) = entry.serving.take() {
+        for (_, entry) in self.entries.drain() {
+            if let Some(serving) = entry.serving {
                 serving.present.send_replace(None);
                 self.stats.inc(stat::LISTENER_STOPPED);
             }
@@ -127,10 +158,11 @@ impl Listeners {
     ) -> Vec<(Arc<str>, String)> {
         let mut failures = Vec::new();
         for (name, entry) in &mut self.entries {
-            let Some(listener) = entry.warming.take_if(|listener| is_ready(&listener.config)) else {
+            let Some(listener) = entry.warming.take_if(|listener| is_ready(&listener.config))
+            else {
                 continue;
             };
-            match serve(listener, entry.serving.take(), &self.workers) {
+            match serve(listener, entry.serving.take(), &self.workers, self.drain_time) {
                 Ok(serving) => {
                     self.stats.inc(stat::LISTENER_CREATE_SUCCESS);
                     entry.serving = Some(serving);
@@ -148,6 +180,11 @@ impl Listeners {
         self.stats.set(stat::TOTAL_LISTENERS_ACTIVE, serving as u64);
         self.stats.set(stat::TOTAL_LISTENERS_WARMING, warming as u64);
         failures
+    }
+
+    /// Whether this listener's newest version waits for its routes.
+    pub(super) fn is_warming(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.warming.is_some())
     }
 
     /// Names of listeners whose routes are not known yet.
@@ -185,6 +222,7 @@ fn serve(
     listener: Arc<ActiveListener>,
     before: Option<Serving>,
     workers: &[WorkerHandle],
+    drain_time: Duration,
 ) -> Result<Serving, (Option<Serving>, String)> {
     let before = match before {
         Some(before) if before.listener.config.addresses == listener.config.addresses => {
@@ -205,13 +243,22 @@ fn serve(
     let (present, receiver) = watch::channel(Some(Arc::clone(&listener)));
     for sockets in sockets {
         for (socket, worker) in sockets.into_iter().zip(workers) {
-            worker.tell(Command::Listen { socket, present: receiver.clone() });
+            let present = receiver.clone();
+            worker.tell(Command::Listen { socket, present, drain_time });
         }
     }
     if let Some(before) = before {
         before.present.send_replace(None);
     }
     Ok(Serving { listener, present, bound })
+}
+
+/// The system chooses a port 0 anew for each.
+fn is_fixed(address: &Address) -> bool {
+    match address {
+        Address::Socket(address) => address.port() != 0,
+        Address::Pipe(_) => true,
+    }
 }
 
 fn bound_address(socket: &ListenSocket) -> Option<Address> {

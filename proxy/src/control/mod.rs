@@ -20,6 +20,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use palanquin_config::extension::Registry as Filters;
 use palanquin_config::ir::bootstrap::Bootstrap;
@@ -60,6 +61,10 @@ pub struct Control {
     listeners_from: ResourceSource,
     /// Files that stand in for a control plane.
     files: Vec<(Kind, PathBuf)>,
+    /// Files that clusters and listeners name, as of the last [`Self::settle`].
+    named_files: Vec<(Kind, PathBuf)>,
+    /// The first clusters are there: listeners may serve.
+    is_ready: bool,
     published: Arc<SnapshotCell>,
     version: u64,
     workers: Rc<[WorkerHandle]>,
@@ -68,22 +73,26 @@ pub struct Control {
 }
 
 impl Control {
-    /// A control thread that serves nothing yet.
+    /// A control thread that serves nothing yet. Idle connections of what was replaced or removed are closed
+    /// after `drain_time`.
     pub fn new(
         filters: Filters,
         stats: stats::Registry,
         published: Arc<SnapshotCell>,
         workers: Rc<[WorkerHandle]>,
         status: Arc<ResourceStatus>,
+        drain_time: Duration,
     ) -> Self {
         let warmed = Rc::new(Notify::new());
         Self {
             clusters: Clusters::new(stats.clone(), Rc::clone(&warmed)),
-            listeners: Listeners::new(stats.clone(), Rc::clone(&workers)),
+            listeners: Listeners::new(stats.clone(), Rc::clone(&workers), drain_time),
             routes: Routes::default(),
             plane: None,
             listeners_from: ResourceSource::None,
             files: Vec::new(),
+            named_files: Vec::new(),
+            is_ready: false,
             filters,
             stats,
             published,
@@ -113,34 +122,34 @@ impl Control {
                 errors.push((Arc::clone(&cluster.name), error));
             }
         }
-        let names: HashSet<_> = bootstrap.clusters.iter().map(|one| Arc::clone(&one.name)).collect();
+        let names: HashSet<_> =
+            bootstrap.clusters.iter().map(|one| Arc::clone(&one.name)).collect();
         self.clusters.retain(Origin::Static, &|name| names.contains(name));
+        // A listener that is new may take the place of one that goes.
+        let names: HashSet<_> =
+            bootstrap.listeners.iter().map(|one| Arc::clone(&one.name)).collect();
+        self.listeners.retain(Origin::Static, &|name| names.contains(name));
         for listener in &bootstrap.listeners {
             if let Err(error) = self.put_listener(Arc::clone(listener), Origin::Static) {
                 errors.push((Arc::clone(&listener.name), error));
             }
         }
-        let names: HashSet<_> =
-            bootstrap.listeners.iter().map(|one| Arc::clone(&one.name)).collect();
-        self.listeners.retain(Origin::Static, &|name| names.contains(name));
         self.listeners_from = bootstrap.dynamic.lds.clone();
         if let Some(plane) = &mut self.plane
             && bootstrap.dynamic.cds == ResourceSource::Ads
         {
             plane.subscribe_clusters();
         }
-        self.files = [
-            (Kind::Cluster, &bootstrap.dynamic.cds),
-            (Kind::Listener, &bootstrap.dynamic.lds),
-        ]
-        .into_iter()
-        .filter_map(|(kind, source)| match source {
-            ResourceSource::Path(path) => Some((kind, path.clone())),
-            ResourceSource::None | ResourceSource::Ads => None,
-        })
-        .collect();
+        self.files =
+            [(Kind::Cluster, &bootstrap.dynamic.cds), (Kind::Listener, &bootstrap.dynamic.lds)]
+                .into_iter()
+                .filter_map(|(kind, source)| match source {
+                    ResourceSource::Path(path) => Some((kind, path.clone())),
+                    ResourceSource::None | ResourceSource::Ads => None,
+                })
+                .collect();
         self.feed_all();
-        self.settle();
+        errors.extend(self.settle());
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
@@ -149,7 +158,7 @@ impl Control {
         let event = match &mut self.plane {
             Some(plane) => {
                 tokio::select! {
-                    event = plane.next() => event,
+                    event = plane.next() => Some(event),
                     () = self.warmed.notified() => None,
                 }
             }
@@ -171,16 +180,15 @@ impl Control {
 
     /// Whether everything that was asked for at the start is here, or known not to come.
     pub fn is_initialized(&self) -> bool {
-        let (clusters, listeners) = self.warming();
         let asked = self.listeners_from == ResourceSource::Ads;
-        clusters.is_empty()
-            && listeners.is_empty()
+        self.clusters.warming().is_empty()
+            && self.listeners.warming().is_empty()
             && (!asked || self.plane.as_ref().is_some_and(ControlPlane::has_listeners))
     }
 
     /// What is not ready yet: clusters, then listeners.
     pub fn warming(&self) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
-        (self.clusters.warming(), self.listeners.warming())
+        (self.clusters.warming().iter().cloned().collect(), self.listeners.warming())
     }
 
     /// The listeners that serve, by name and address.

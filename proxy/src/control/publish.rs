@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use palanquin_config::ir::bootstrap::ResourceSource;
 use palanquin_config::ir::cluster::Cluster;
+use palanquin_config::ir::http::Routes;
 use palanquin_config::ir::listener::Listener;
+use palanquin_config::ir::route::RouteTable;
 
 use super::Control;
 use super::Origin;
 use super::clusters::Put;
+use super::routes::managers;
 use super::status::Kind;
 use super::xds::ControlPlane;
 use crate::snapshot::Snapshot;
@@ -16,22 +19,30 @@ use crate::worker::Command;
 
 impl Control {
     /// Clusters first, then routes in one snapshot with them, then listeners: nothing serves before what it
-    /// needs does.
-    pub(super) fn settle(&mut self) {
+    /// needs does. Returns the listeners that cannot serve: (name, why).
+    pub(super) fn settle(&mut self) -> Vec<(Arc<str>, String)> {
+        self.feed_named_files();
         self.clusters.promote();
         self.start_listeners();
         self.routes.prune();
         self.publish();
-        let routes = &self.routes;
-        let clusters_ready = self.clusters.warming().is_empty();
-        let failures = self.listeners.promote(&|listener: &Listener| {
-            // At the start nothing is served before every static cluster is ready, as in Envoy.
-            (clusters_ready || self.version > 1) && routes.are_settled(listener)
-        });
-        for (name, error) in failures {
+        // At the start nothing is served before the first clusters are ready, as in Envoy. Whatever comes
+        // later waits only for its own routes.
+        self.is_ready |= self.clusters.warming().is_empty()
+            && self.plane.as_ref().is_none_or(ControlPlane::has_clusters);
+        let (is_ready, routes) = (self.is_ready, &self.routes);
+        let failures = self.listeners.promote(&|listener| is_ready && routes.are_settled(listener));
+        for (name, error) in &failures {
             tracing::error!(listener = %name, %error, "listener cannot serve");
-            self.status.reject(Kind::Listener, &name, "", &error);
+            self.status.fail(Kind::Listener, name, error);
         }
+        let (clusters, listeners) = (&self.clusters, &self.listeners);
+        self.status.settle(|kind, name| match kind {
+            Kind::Cluster => clusters.warming().contains(name),
+            Kind::Listener => listeners.is_warming(name),
+            Kind::Endpoints | Kind::Route => false,
+        });
+        failures
     }
 
     /// Asks for listeners once the first clusters are warm: their routes would name them.
@@ -46,6 +57,10 @@ impl Control {
     }
 
     fn publish(&mut self) {
+        let (clusters, routes) = (self.clusters.take_changed(), self.routes.take_changed());
+        if !clusters && !routes {
+            return;
+        }
         self.version += 1;
         self.published.publish(Snapshot {
             version: self.version,
@@ -73,6 +88,11 @@ impl Control {
         config: Arc<Listener>,
         origin: Origin,
     ) -> Result<Put, String> {
+        for manager in managers(&config) {
+            if let Routes::Inline(routes) = &manager.routes {
+                self.check_clusters(&routes.table)?;
+            }
+        }
         let put = self.listeners.put(Arc::clone(&config), origin)?;
         if put == Put::Changed {
             let plane = self.plane.as_ref();
@@ -81,5 +101,19 @@ impl Control {
             });
         }
         Ok(put)
+    }
+
+    /// `validate_clusters`: every cluster that the table names must be there, warm or not.
+    pub(super) fn check_clusters(&self, table: &RouteTable) -> Result<(), String> {
+        if !table.validate_clusters {
+            return Ok(());
+        }
+        match table.clusters.iter().find(|name| self.clusters.get(name).is_none()) {
+            Some(missing) => Err(format!(
+                "route configuration {:?}: unknown cluster {missing:?} (validate_clusters)",
+                table.name
+            )),
+            None => Ok(()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of every dynamic resource: the last accepted version, and the last error beside it.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -63,8 +64,10 @@ impl Kind {
 /// One resource's state.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// The accepted version, its bytes, and when it came; `None` when none was ever accepted.
-    pub accepted: Option<Accepted>,
+    /// The version that serves, its bytes, and when it came.
+    pub active: Option<Accepted>,
+    /// A newer accepted version that waits for what it needs.
+    pub warming: Option<Accepted>,
     /// The last rejected version and why; `None` after an accepted one.
     pub error: Option<Rejected>,
     /// What the accepted version says that has no effect.
@@ -93,43 +96,86 @@ pub struct Rejected {
     pub time: SystemTime,
 }
 
+#[derive(Debug, Default)]
+struct Resources {
+    all: BTreeMap<(Kind, Arc<str>), Status>,
+    /// Which of them have a version that warms.
+    warming: BTreeSet<(Kind, Arc<str>)>,
+}
+
 /// All dynamic resources by type and name. Written by the control thread, read by the admin.
 #[derive(Debug, Default)]
 pub struct ResourceStatus {
-    resources: Mutex<BTreeMap<(Kind, Arc<str>), Status>>,
+    resources: Mutex<Resources>,
     connected: std::sync::atomic::AtomicBool,
 }
 
 impl ResourceStatus {
-    /// A version was accepted; the last error is forgotten.
+    /// A version was accepted; the last error is forgotten. It warms until [`Self::settle`] finds otherwise.
     pub fn accept(&self, kind: Kind, name: &Arc<str>, version: &Arc<str>, body: Bytes) {
-        let accepted =
-            Accepted { version: Arc::clone(version), body, time: SystemTime::now() };
+        let accepted = Accepted { version: Arc::clone(version), body, time: SystemTime::now() };
+        let key = (kind, Arc::clone(name));
         let mut resources = self.resources.lock();
-        let status = resources.entry((kind, Arc::clone(name))).or_default();
-        status.accepted = Some(accepted);
+        let status = resources.all.entry(key.clone()).or_default();
+        status.warming = Some(accepted);
         status.error = None;
+        resources.warming.insert(key);
+    }
+
+    /// What does not warm serves.
+    pub fn settle(&self, is_warming: impl Fn(Kind, &str) -> bool) {
+        let mut resources = self.resources.lock();
+        let Resources { all, warming } = &mut *resources;
+        warming.retain(|key| {
+            if is_warming(key.0, &key.1) {
+                return true;
+            }
+            if let Some(status) = all.get_mut(key)
+                && let Some(warm) = status.warming.take()
+            {
+                status.active = Some(warm);
+            }
+            false
+        });
     }
 
     /// A version came whose bytes are those of the accepted one.
     pub fn touch(&self, kind: Kind, name: &Arc<str>, version: &Arc<str>) {
         let mut resources = self.resources.lock();
-        if let Some(status) = resources.get_mut(&(kind, Arc::clone(name)))
-            && let Some(accepted) = &mut status.accepted
+        if let Some(status) = resources.all.get_mut(&(kind, Arc::clone(name)))
+            && let Some(accepted) = status.warming.as_mut().or(status.active.as_mut())
         {
             accepted.version = Arc::clone(version);
             status.error = None;
         }
     }
 
-    /// A version was rejected; the accepted one goes on serving.
-    pub fn reject(&self, kind: Kind, name: &Arc<str>, version: &str, message: &str) {
+    /// A version was rejected; the accepted one goes on serving. True if that is news: some control planes
+    /// send a rejected version again at once.
+    pub fn reject(&self, kind: Kind, name: &Arc<str>, version: &str, message: &str) -> bool {
         let error = Rejected {
             version: Arc::from(version),
             message: message.to_owned(),
             time: SystemTime::now(),
         };
-        self.resources.lock().entry((kind, Arc::clone(name))).or_default().error = Some(error);
+        let mut resources = self.resources.lock();
+        let status = resources.all.entry((kind, Arc::clone(name))).or_default();
+        let before = status.error.replace(error);
+        before.is_none_or(|before| *before.version != *version || before.message != message)
+    }
+
+    /// An accepted version turned out to be unusable; the one that serves goes on.
+    pub fn fail(&self, kind: Kind, name: &Arc<str>, message: &str) {
+        let key = (kind, Arc::clone(name));
+        let mut resources = self.resources.lock();
+        resources.warming.remove(&key);
+        // What comes from the bootstrap is not among them.
+        if let Some(status) = resources.all.get_mut(&key) {
+            let version =
+                status.warming.take().map_or_else(|| Arc::from(""), |failed| failed.version);
+            let message = message.to_owned();
+            status.error = Some(Rejected { version, message, time: SystemTime::now() });
+        }
     }
 
     /// What an accepted version says that has no effect.
@@ -141,12 +187,15 @@ impl ResourceStatus {
         for warning in &texts {
             tracing::warn!(resource = %name, %warning, "configuration has no effect");
         }
-        self.resources.lock().entry((kind, Arc::clone(name))).or_default().warnings = texts;
+        self.resources.lock().all.entry((kind, Arc::clone(name))).or_default().warnings = texts;
     }
 
     /// A resource is gone.
     pub fn remove(&self, kind: Kind, name: &Arc<str>) {
-        self.resources.lock().remove(&(kind, Arc::clone(name)));
+        let key = (kind, Arc::clone(name));
+        let mut resources = self.resources.lock();
+        resources.all.remove(&key);
+        resources.warming.remove(&key);
     }
 
     /// Whether the control plane can be reached.
@@ -163,6 +212,7 @@ impl ResourceStatus {
     pub fn of(&self, kind: Kind) -> Vec<(Arc<str>, Status)> {
         self.resources
             .lock()
+            .all
             .iter()
             .filter(|((one, _), _)| *one == kind)
             .map(|((_, name), status)| (Arc::clone(name), status.clone()))

@@ -1,8 +1,11 @@
 //! The control plane: its updates are lowered and put in, and answered with ACK or NACK.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use palanquin_config::diagnostic::FieldPath;
 use palanquin_config::diagnostic::Problems;
 use palanquin_config::ir::bootstrap::Ads;
@@ -45,7 +48,34 @@ pub(super) struct ControlPlane {
     has_clusters: bool,
     /// The first listeners came, or will not come.
     has_listeners: bool,
+    /// What was rejected last of each type, until something of it is accepted.
+    refusals: HashMap<Kind, Refusal>,
 }
+
+/// A rejected version. Some control planes answer a rejection with the same version at once, and would go on
+/// for ever as fast as both can: the answer to a version that was rejected before takes longer each time.
+#[derive(Debug, Default)]
+struct Refusal {
+    version: Arc<str>,
+    pause: Duration,
+}
+
+impl Refusal {
+    /// How long to wait with the rejection of `version`.
+    fn next(&mut self, version: &Arc<str>) -> Duration {
+        self.pause = if self.version == *version {
+            (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE)
+        } else {
+            Duration::ZERO
+        };
+        self.version = Arc::clone(version);
+        self.pause
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// A repaired version may be held back for as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 struct Types {
     cluster: ResourceType,
@@ -99,12 +129,25 @@ impl ControlPlane {
             listener: ResourceType::listener(),
             route: ResourceType::route(),
         };
-        Ok(Self { handle, events, types, clusters: None, listeners: None, has_clusters: true, has_listeners: false })
+        Ok(Self {
+            handle,
+            events,
+            types,
+            clusters: None,
+            listeners: None,
+            has_clusters: true,
+            has_listeners: false,
+            refusals: HashMap::new(),
+        })
     }
 
     /// The next event. Cancel safe.
-    pub(super) async fn next(&mut self) -> Option<PlaneEvent> {
-        self.events.next().await
+    pub(super) async fn next(&mut self) -> PlaneEvent {
+        match self.events.next().await {
+            Some(event) => event,
+            // The client's task only ends with us.
+            None => std::future::pending().await,
+        }
     }
 
     /// Asks for every cluster.
@@ -175,80 +218,125 @@ impl Control {
         let Update { type_url, version, resources, removed, invalid, token } = update;
         let Some(kind) = Kind::of(&type_url) else { return };
         let mut errors = invalid;
+        // As in Envoy: a new listener may take the place of one that goes, a cluster goes after those that
+        // come.
+        let (before, after) =
+            if kind == Kind::Listener { (&removed[..], &[][..]) } else { (&[][..], &removed[..]) };
+        for name in before {
+            self.remove(kind, name);
+        }
         for resource in &resources {
-            if resource.change == Change::Unchanged {
-                self.status.touch(kind, &resource.name, &resource.version);
+            let Resource { name, version, body, change } = resource;
+            if *change == Change::Unchanged {
+                self.status.touch(kind, name, version);
                 continue;
             }
-            match self.put(kind, resource) {
-                Ok(()) => self.status.accept(
-                    kind,
-                    &resource.name,
-                    &resource.version,
-                    resource.body.clone(),
-                ),
-                Err(message) => {
-                    tracing::warn!(
-                        resource = %resource.name, %message, "xDS resource rejected"
-                    );
-                    self.status.reject(kind, &resource.name, &resource.version, &message);
-                    self.stop_waiting_for(kind, &resource.name);
-                    errors.push(ResourceError::new(Arc::clone(&resource.name), message));
-                }
+            if let Err(message) = self.put(kind, None, name, version, body) {
+                errors.push(ResourceError::new(Arc::clone(name), message));
             }
         }
-        for name in &removed {
+        for name in after {
             self.remove(kind, name);
         }
         match kind {
-            Kind::Cluster => {
-                self.clusters.count_update(!errors.is_empty());
-                self.first_clusters_came();
-            }
-            Kind::Listener => {
-                self.listeners.count_update(!errors.is_empty());
-                self.first_listeners_came();
-            }
+            Kind::Cluster => self.first_clusters_came(),
+            Kind::Listener => self.first_listeners_came(),
+            Kind::Endpoints | Kind::Route => {}
+        }
+        // The answer says what became of it: a listener may be fine and its address not.
+        let failures = self.settle().into_iter().filter(|_| kind == Kind::Listener);
+        errors.extend(failures.map(|(name, error)| ResourceError::new(name, error)));
+        match kind {
+            Kind::Cluster => self.clusters.count_update(!errors.is_empty()),
+            Kind::Listener => self.listeners.count_update(!errors.is_empty()),
             Kind::Endpoints | Kind::Route => {}
         }
         tracing::debug!(%type_url, %version, rejected = errors.len(), "xDS update");
-        if errors.is_empty() { token.accept() } else { token.reject(errors) }
+        let Some(plane) = &mut self.plane else { return };
+        if errors.is_empty() {
+            plane.refusals.remove(&kind);
+            return token.accept();
+        }
+        let pause = plane.refusals.entry(kind).or_default().next(&version);
+        if pause.is_zero() {
+            return token.reject(errors);
+        }
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(pause).await;
+            token.reject(errors);
+        });
     }
 
-    fn put(&mut self, kind: Kind, resource: &Resource) -> Result<(), String> {
-        let body = &resource.body;
+    /// Lowers a resource of the control plane, or of a file, and puts it in.
+    ///
+    /// # Errors
+    /// What cannot be used, with field paths; it is noted in the status, and nothing waits for it.
+    pub(super) fn put(
+        &mut self,
+        kind: Kind,
+        path: Option<&Path>,
+        name: &Arc<str>,
+        version: &Arc<str>,
+        body: &Bytes,
+    ) -> Result<(), String> {
+        match self.lower_and_put(kind, path, name, body) {
+            Ok(warnings) => {
+                self.status.accept(kind, name, version, body.clone());
+                self.status.warn(kind, name, &warnings);
+                Ok(())
+            }
+            Err(message) => {
+                if self.status.reject(kind, name, version, &message) {
+                    tracing::warn!(
+                        resource = %name, %message, "resource rejected; the last good one serves"
+                    );
+                }
+                self.stop_waiting_for(kind, name);
+                Err(message)
+            }
+        }
+    }
+
+    fn lower_and_put(
+        &mut self,
+        kind: Kind,
+        path: Option<&Path>,
+        name: &Arc<str>,
+        body: &[u8],
+    ) -> Result<Problems, String> {
+        let origin = if path.is_some() { Origin::File } else { Origin::Xds };
         let text = |rejected: Rejected| rejected.problems.summary();
         let mut problems = Problems::new();
         unsupported(kind.type_url(), body, &mut FieldPath::new(), &mut problems);
         if problems.has_errors() {
             return Err(problems.summary());
         }
+        let environment = self.environment();
         let warnings = match kind {
             Kind::Cluster => {
-                let lowered = lower_cluster(self.environment(), body).map_err(text)?;
-                self.put_cluster(Arc::new(lowered.value), Origin::Xds)?;
+                let lowered = lower_cluster(environment, body).map_err(text)?;
+                self.put_cluster(Arc::new(lowered.value), origin)?;
                 lowered.warnings
             }
             Kind::Endpoints => {
-                let lowered =
-                    lower_cluster_load_assignment(self.environment(), body).map_err(text)?;
-                self.clusters.set_endpoints(&resource.name, &Arc::new(lowered.value));
+                let lowered = lower_cluster_load_assignment(environment, body).map_err(text)?;
+                self.clusters.set_endpoints(path, name, &Arc::new(lowered.value));
                 lowered.warnings
             }
             Kind::Listener => {
-                let lowered = lower_listener(self.environment(), body).map_err(text)?;
-                self.put_listener(Arc::new(lowered.value), Origin::Xds)?;
+                let lowered = lower_listener(environment, body).map_err(text)?;
+                self.put_listener(Arc::new(lowered.value), origin)?;
                 lowered.warnings
             }
             Kind::Route => {
-                let lowered = lower_route_configuration(self.environment(), body).map_err(text)?;
-                self.routes.put(&Arc::new(lowered.value));
+                let lowered = lower_route_configuration(environment, body).map_err(text)?;
+                self.check_clusters(&lowered.value)?;
+                self.routes.put(path, &Arc::new(lowered.value));
                 lowered.warnings
             }
         };
         problems.append(warnings);
-        self.status.warn(kind, &resource.name, &problems);
-        Ok(())
+        Ok(problems)
     }
 
     fn remove(&mut self, kind: Kind, name: &Arc<str>) {
@@ -277,7 +365,7 @@ impl Control {
     }
 
     /// A rejected answer is an answer: nothing warms for it any longer, as in Envoy.
-    fn stop_waiting_for(&mut self, kind: Kind, name: &str) {
+    fn stop_waiting_for(&mut self, kind: Kind, name: &Arc<str>) {
         match kind {
             Kind::Endpoints => self.clusters.give_up_on(name),
             Kind::Route => self.routes.give_up_on(name),
@@ -296,5 +384,24 @@ impl Control {
         if let Some(plane) = &mut self.plane {
             plane.has_clusters = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_version_that_comes_again_is_answered_late() {
+        let (one, two) = (Arc::from("1"), Arc::from("2"));
+        let mut refusal = Refusal::default();
+        assert_eq!(refusal.next(&one), Duration::ZERO);
+        assert_eq!(refusal.next(&one), FIRST_PAUSE);
+        assert_eq!(refusal.next(&one), FIRST_PAUSE * 2);
+        for _ in 0..10 {
+            refusal.next(&one);
+        }
+        assert_eq!(refusal.next(&one), LONGEST_PAUSE);
+        assert_eq!(refusal.next(&two), Duration::ZERO);
     }
 }

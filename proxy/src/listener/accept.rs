@@ -29,7 +29,10 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 pub type Present = watch::Receiver<Option<Arc<ActiveListener>>>;
 
 /// Accepts on `socket` with the present generation of a listener. When that becomes `None`, takes what the
-/// kernel has queued already, closes the socket, and ends the listener's connections.
+/// kernel has queued already and closes the socket.
+///
+/// Connections of an older generation, or of a listener that is gone, end after their next request. One that
+/// is idle may be about to send one: it is closed after `drain_time`, or when the worker ends.
 ///
 /// # Errors
 /// The socket cannot be registered with the event loop.
@@ -37,6 +40,7 @@ pub async fn accept_loop(
     worker: Rc<Worker>,
     mut present: Present,
     socket: ListenSocket,
+    drain_time: Duration,
 ) -> io::Result<()> {
     let generations = Generations::default();
     let socket = Socket::new(socket)?;
@@ -49,7 +53,10 @@ pub async fn accept_loop(
                 // The control thread is gone: so is the process, in a moment.
                 let next = changed.ok().and_then(|()| present.borrow_and_update().clone());
                 match next {
-                    Some(next) => generation = generations.begin(next),
+                    Some(next) => {
+                        close_idle_after(drain_time, &generation);
+                        generation = generations.begin(next);
+                    }
                     None => break,
                 }
                 continue;
@@ -70,8 +77,25 @@ pub async fn accept_loop(
         start(&worker, &generation, connection);
     }
     drop(socket);
-    generations.drain_all();
+    generations.start_drain();
+    // From here on only its connections keep it.
+    drop(generation);
+    tokio::select! {
+        () = worker.ending() => {}
+        () = tokio::time::sleep(drain_time) => {}
+    }
+    generations.close_idle();
     Ok(())
+}
+
+fn close_idle_after(limit: Duration, generation: &Rc<Generation>) {
+    let generation = Rc::downgrade(generation);
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(limit).await;
+        if let Some(generation) = generation.upgrade() {
+            generation.close_idle();
+        }
+    });
 }
 
 fn is_exhausted(error: &io::Error) -> bool {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::rc::Weak;
 use std::sync::Arc;
 
 use palanquin_config::ir::http::ConnectionManager;
@@ -158,28 +159,34 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
     CodecSettings { h1: Rc::new(h1), h2: Rc::new(h2) }
 }
 
-/// The generations of one listener on one worker that still have connections.
+/// The generations of one listener on one worker that still have connections; these keep them alive.
 #[derive(Debug, Default)]
-pub struct Generations(RefCell<Vec<Rc<Generation>>>);
+pub struct Generations(RefCell<Vec<Weak<Generation>>>);
 
 impl Generations {
     /// The generation to accept with from now on. The older ones drain: each of their connections ends
-    /// after its present request.
+    /// after its present or next request.
     pub fn begin(&self, listener: Arc<ActiveListener>) -> Rc<Generation> {
-        let mut generations = self.0.borrow_mut();
-        for old in generations.iter() {
-            old.start_drain();
-        }
-        generations.retain(|generation| Rc::strong_count(generation) > 1);
+        self.start_drain();
         let generation = Generation::new(listener);
-        generations.push(Rc::clone(&generation));
+        self.0.borrow_mut().push(Rc::downgrade(&generation));
         generation
     }
 
-    /// Ends every connection of the listener.
-    pub fn drain_all(&self) {
-        for generation in self.0.borrow().iter() {
-            generation.start_drain();
+    /// Each connection of the listener ends after its present or next request.
+    pub fn start_drain(&self) {
+        self.0.borrow_mut().retain(|generation| {
+            let living = generation.upgrade();
+            if let Some(generation) = &living {
+                generation.start_drain();
+            }
+            living.is_some()
+        });
+    }
+
+    /// Ends the listener's idle connections.
+    pub fn close_idle(&self) {
+        for generation in self.0.borrow().iter().filter_map(Weak::upgrade) {
             generation.close_idle();
         }
     }

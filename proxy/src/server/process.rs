@@ -12,9 +12,10 @@ use palanquin_config::extension::Registry as Filters;
 use palanquin_config::file::FileWatch;
 use palanquin_config::file::Secrets;
 use palanquin_config::file::message_to_json;
-use palanquin_config::ir::bootstrap::Bootstrap;
+use palanquin_config::ir::bootstrap::Bootstrap as Ir;
 use palanquin_config::lower::Environment;
 use palanquin_filter_api::stats;
+use palanquin_proto::envoy::config::bootstrap::v3::Bootstrap;
 use palanquin_proto::envoy::config::core::v3::Node;
 use prost::Message;
 use prost::Name;
@@ -47,6 +48,10 @@ use crate::worker::WorkerHandle;
 
 /// How long access logs and spans may take to leave at the end.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+/// How long a worker may take to drop what it has in hand.
+const ABORT_LIMIT: Duration = Duration::from_millis(500);
+/// How often it is looked whether the workers have ended.
+const LOOK_PERIOD: Duration = Duration::from_millis(2);
 /// Commands of the admin endpoint that may wait: there is one operator.
 const ADMIN_QUEUE: usize = 16;
 
@@ -62,6 +67,9 @@ pub(super) struct Process {
     health: Arc<Health>,
     admin: Admin,
     files: FileWatch,
+    watched: Vec<PathBuf>,
+    /// What the bootstrap says of that a reload cannot change.
+    fixed: Bootstrap,
 }
 
 /// The admin endpoint as it runs.
@@ -108,6 +116,7 @@ impl Process {
             Arc::clone(&published),
             Rc::clone(&workers),
             status,
+            options.drain_time,
         );
         if let Err(mut errors) = control.apply(bootstrap) {
             let (name, error) = errors.swap_remove(0);
@@ -138,7 +147,8 @@ impl Process {
             ),
         };
         let admin = start_admin(bootstrap, state, receiver).await?;
-        let files = watch(options, &control, orders)?;
+        let watched = watched(options, &control);
+        let files = watch(options, watched.clone(), orders)?;
         Ok(Self {
             control,
             filters,
@@ -150,6 +160,8 @@ impl Process {
             health,
             admin,
             files,
+            watched,
+            fixed: fixed(usable.message),
         })
     }
 
@@ -167,6 +179,7 @@ impl Process {
         let mut ending = std::pin::pin!(ended_by_signal(options.signals));
         loop {
             self.facts.set_progress(self.control.serving(), self.control.warming());
+            self.follow_files(&options);
             if self.health.state() == ServerState::Initializing && self.control.is_initialized() {
                 self.health.set(ServerState::Live);
                 tracing::info!("all resources are here; serving");
@@ -181,7 +194,7 @@ impl Process {
                 break;
             }
         }
-        self.end(options.drain_time).await;
+        self.end(&options, orders).await;
     }
 
     /// Does as it is told; true when that is to end.
@@ -193,8 +206,16 @@ impl Process {
             Order::FileChanged(path) => self.control.on_file_changed(&path),
             Order::Shutdown => return true,
         }
-        self.files.watch(watched(options, &self.control));
         false
+    }
+
+    /// Watches the files that the resources of now name.
+    fn follow_files(&mut self, options: &Options) {
+        let watched = watched(options, &self.control);
+        if watched != self.watched {
+            self.files.watch(watched.clone());
+            self.watched = watched;
+        }
     }
 
     fn command(&mut self, command: admin::Command, options: &Options) -> bool {
@@ -216,6 +237,11 @@ impl Process {
         match source.load(environment) {
             Ok(usable) => {
                 warn(&usable);
+                if fixed(usable.message.clone()) != self.fixed {
+                    tracing::warn!(
+                        "of the new configuration only static_resources take effect before a restart"
+                    );
+                }
                 if let Err(errors) = self.control.apply(&usable.ir) {
                     for (name, error) in errors {
                         tracing::error!(%name, %error, "cannot be used; the last good one serves");
@@ -232,22 +258,49 @@ impl Process {
         }
     }
 
-    /// Stops accepting, lets requests finish, hands over what telemetry holds.
-    async fn end(mut self, limit: Duration) {
-        tracing::info!(limit_s = limit.as_secs(), "draining");
+    /// Stops accepting, lets requests finish, hands over what telemetry holds. Whoever asks once more does
+    /// not want to wait for requests.
+    async fn end(mut self, options: &Options, mut orders: mpsc::UnboundedReceiver<Order>) {
+        tracing::info!(limit_s = options.drain_time.as_secs(), "draining");
         self.health.set(ServerState::Draining);
         self.control.stop_listeners();
         for worker in &*self.workers {
             worker.tell(Command::Finish);
         }
-        let deadline = tokio::time::Instant::now() + limit;
-        let working = || self.workers.iter().any(|worker| !worker.is_finished());
-        while working() && tokio::time::Instant::now() < deadline {
-            // Workers end by themselves; nobody hears of it but by looking.
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let mut limit = std::pin::pin!(tokio::time::sleep(options.drain_time));
+        let mut again = std::pin::pin!(ended_by_signal(options.signals));
+        while self.workers.iter().any(|worker| !worker.is_finished()) {
+            let waits = tokio::select! {
+                // Workers end by themselves; nobody hears of it but by looking.
+                () = tokio::time::sleep(LOOK_PERIOD) => true,
+                () = &mut limit => false,
+                () = &mut again => false,
+                Some(order) = orders.recv() => {
+                    match order {
+                        Order::Listeners(answer) => drop(answer.send(Vec::new())),
+                        Order::FileChanged(_) | Order::Reload | Order::Shutdown => {}
+                    }
+                    true
+                }
+                Some(command) = self.admin.commands.recv() => {
+                    !self.command(command, options)
+                }
+            };
+            if !waits {
+                tracing::warn!("requests were still in flight at the end");
+                break;
+            }
         }
-        if working() {
-            tracing::warn!("requests were still in flight when the time to drain was over");
+        for worker in &*self.workers {
+            worker.tell(Command::Abort);
+        }
+        let hanging = async {
+            while self.workers.iter().any(|worker| !worker.is_finished()) {
+                tokio::time::sleep(LOOK_PERIOD).await;
+            }
+        };
+        if tokio::time::timeout(ABORT_LIMIT, hanging).await.is_err() {
+            tracing::error!("a worker hangs");
         }
         self.telemetry.flush_logs(FLUSH_LIMIT);
         // The exporter ends when every sender of spans is gone.
@@ -269,7 +322,7 @@ fn connect(published: Arc<SnapshotCell>) -> trace::Connect {
 }
 
 async fn start_admin(
-    bootstrap: &Bootstrap,
+    bootstrap: &Ir,
     state: AdminState,
     commands: mpsc::Receiver<admin::Command>,
 ) -> io::Result<Admin> {
@@ -290,7 +343,7 @@ async fn start_admin(
 
 fn watch(
     options: &Options,
-    control: &Control,
+    watched: Vec<PathBuf>,
     orders: mpsc::UnboundedSender<Order>,
 ) -> io::Result<FileWatch> {
     let bootstrap_file = options.source.path.clone();
@@ -305,12 +358,17 @@ fn watch(
             drop(orders.send(order));
         }
     };
-    FileWatch::start(watched(options, control), on_change).map_err(io::Error::other)
+    FileWatch::start(watched, on_change).map_err(io::Error::other)
 }
 
 /// The files whose change matters: the bootstrap's own, and those that it names.
 fn watched(options: &Options, control: &Control) -> Vec<PathBuf> {
     options.source.path.iter().cloned().chain(control.watched_files()).collect()
+}
+
+fn fixed(mut message: Bootstrap) -> Bootstrap {
+    message.static_resources = None;
+    message
 }
 
 fn span_node(node: &Node) -> trace::Node {

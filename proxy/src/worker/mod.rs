@@ -14,6 +14,7 @@ pub use snapshot::WorkerSnapshot;
 pub use spawn::Command;
 pub use spawn::WorkerHandle;
 pub(crate) use spawn::local_runtime;
+use tokio::sync::watch;
 
 use crate::snapshot::SnapshotCell;
 
@@ -30,6 +31,7 @@ pub struct Worker {
     connections: Cell<usize>,
     next_connection: Cell<u64>,
     idle: tokio::sync::Notify,
+    ends: watch::Sender<bool>,
 }
 
 impl Worker {
@@ -50,6 +52,7 @@ impl Worker {
             // The low 48 bits count; two workers never give one id.
             next_connection: Cell::new((id as u64) << 48),
             idle: tokio::sync::Notify::new(),
+            ends: watch::Sender::new(false),
         })
     }
 
@@ -73,6 +76,17 @@ impl Worker {
     /// Connections that live.
     pub fn connections(&self) -> usize {
         self.connections.get()
+    }
+
+    /// Says that the worker ends: idle connections are not waited for.
+    pub(super) fn end(&self) {
+        self.ends.send_replace(true);
+    }
+
+    /// Waits until the worker ends.
+    pub async fn ending(&self) {
+        // The sender is ours: it cannot go away meanwhile.
+        drop(self.ends.subscribe().wait_for(|ends| *ends).await);
     }
 
     /// Waits until no connection is left.

@@ -27,7 +27,8 @@ impl WorkerSnapshot {
         let mut clusters = HashMap::default();
         if let Some(previous) = previous {
             for (name, local) in &*previous.clusters.borrow() {
-                let same = shared.clusters.get(name).is_some_and(|c| Arc::ptr_eq(c, local.shared()));
+                let same =
+                    shared.clusters.get(name).is_some_and(|c| Arc::ptr_eq(c, local.shared()));
                 if same {
                     clusters.insert(Arc::clone(name), Rc::clone(local));
                 }

@@ -4,11 +4,13 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use palanquin_filter_api::stats;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 
 use super::Worker;
 use crate::listener::ListenSocket;
@@ -26,11 +28,15 @@ pub enum Command {
         socket: ListenSocket,
         /// The listener's generations.
         present: Present,
+        /// How long connections may stay idle after their generation has gone.
+        drain_time: Duration,
     },
     /// A snapshot was published: let go of what it no longer has, though no request asks.
     Refresh,
     /// End once no connection is left.
     Finish,
+    /// End now. What is in flight is lost, but its log lines and spans are not.
+    Abort,
 }
 
 /// A running worker.
@@ -93,21 +99,44 @@ pub(crate) fn local_runtime() -> io::Result<tokio::runtime::LocalRuntime> {
 async fn run(worker: Rc<Worker>, mut commands: UnboundedReceiver<Command>) {
     let flushed = Rc::clone(&worker);
     let flushing = tokio::task::spawn_local(async move { flushed.telemetry.run().await });
-    while let Some(command) = commands.recv().await {
+    let mut accepting = JoinSet::new();
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command,
+            // A listener was removed, and its last idle connection closed.
+            Some(_) = accepting.join_next() => continue,
+        };
         match command {
-            Command::Listen { socket, present } => {
+            Some(Command::Listen { socket, present, drain_time }) => {
                 let worker = Rc::clone(&worker);
-                tokio::task::spawn_local(async move {
-                    if let Err(error) = accept_loop(worker, present, socket).await {
+                accepting.spawn_local(async move {
+                    if let Err(error) = accept_loop(worker, present, socket, drain_time).await {
                         tracing::error!(%error, "cannot listen");
                     }
                 });
             }
-            Command::Refresh => drop(worker.snapshot()),
-            Command::Finish => break,
+            Some(Command::Refresh) => drop(worker.snapshot()),
+            Some(Command::Finish) => break,
+            Some(Command::Abort) | None => return,
         }
     }
-    worker.drained().await;
+    worker.end();
+    let finished = async {
+        // The loops take what the kernel has queued before they end: only then connections are counted.
+        while accepting.join_next().await.is_some() {}
+        worker.drained().await;
+    };
+    let aborted = async {
+        while let Some(command) = commands.recv().await {
+            if matches!(command, Command::Abort) {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = finished => {}
+        () = aborted => {}
+    }
+    // The buffers are flushed when the last task is gone.
     flushing.abort();
-    worker.telemetry.flush();
 }
