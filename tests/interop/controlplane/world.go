@@ -145,8 +145,11 @@ func (w *World) StopLoad() {
 	}
 }
 
-// Lost gives what failed under load since the last call; at least `atLeast` requests must have been answered since.
+// Lost gives what failed under load since the last call; it waits until at least `atLeast` requests were answered since.
 func (w *World) Lost(atLeast int64) error {
+	for end := time.Now().Add(5 * time.Second); w.ok.Load() < atLeast && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	ok, failed := w.ok.Swap(0), w.failed.Swap(0)
 	var texts []string
 	w.problems.Range(func(key, _ any) bool {
