@@ -54,7 +54,8 @@ impl TraceService for Collector {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let mut traces = BTreeMap::<Vec<u8>, Vec<Span>>::new();
-        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|all| all.scope_spans);
+        let scopes =
+            request.into_inner().resource_spans.into_iter().flat_map(|all| all.scope_spans);
         for span in scopes.flat_map(|scope| scope.spans) {
             traces.entry(span.trace_id.clone()).or_default().push(span);
         }
@@ -96,7 +97,7 @@ fn line(text: &mut String, span: &Span, depth: usize) {
     // Writing to a text cannot fail.
     let _ = write!(text, "\n{:indent$}{kind} {:?} {whole}.{part:03} ms", "", span.name);
     for key in SHOWN {
-        if let Some(value) = attribute(span, key) {
+        if let Some(value) = attribute(span, key).filter(|value| value != "-") {
             let _ = write!(text, " {key}={value}");
         }
     }

@@ -127,7 +127,9 @@ impl ControlPlane {
         } else if request.type_url == RouteConfiguration::type_url()
             && let Ok(version) = request.response_nonce.parse()
         {
-            (self.tell)(&format!("control plane: the proxy has taken version {version} of the routes"));
+            (self.tell)(&format!(
+                "control plane: the proxy has taken version {version} of the routes"
+            ));
             self.taken.send_replace(version);
         }
     }
@@ -234,7 +236,9 @@ impl Subscription {
         self.wildcard |= first && request.resource_names_subscribe.is_empty();
         if first {
             let had = request.initial_resource_versions.iter();
-            self.sent.extend(had.filter_map(|(name, version)| Some((name.clone(), version.parse().ok()?))));
+            self.sent.extend(
+                had.filter_map(|(name, version)| Some((name.clone(), version.parse().ok()?))),
+            );
         }
         for name in &request.resource_names_subscribe {
             self.wildcard |= name == "*";

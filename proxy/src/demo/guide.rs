@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Places;
 
-/// The text. Every command is one line of its own that begins with `curl` or `for`.
+/// The text. Every command is one line of its own that begins with `curl` or `(for`.
 pub(super) fn text(places: &Places, directory: &Path) -> String {
     let Places { proxy, admin, plane, switch, collector, blue, green } = places;
     let port = proxy.port();
@@ -12,7 +12,7 @@ pub(super) fn text(places: &Places, directory: &Path) -> String {
     let acme = format!("curl -K {directory}/acme.curl");
     let guest = format!("curl -K {directory}/guest.curl");
     format!(
-        r#"Palanquin demo: everything runs in this process, on loopback.
+        r"Palanquin demo: everything runs in this process, on loopback.
 
   proxy          https://localhost:{port}   mutual TLS on both sides, configured over ADS
   admin          http://{admin}
@@ -27,10 +27,10 @@ Two tenants, two upstreams: acme is known by the SPIFFE id of its certificate, b
   {acme} https://localhost:{port}/
   {guest} https://beta.demo.localhost:{port}/
 
-A breaker for one tenant alone: acme may have two requests at a time. Of five, three are refused at once
-with 503, though both tenants could use the same upstreams; beta's are all answered.
-  for i in 1 2 3 4 5; do {acme} -s -o /dev/null -w '%{{http_code}} ' https://localhost:{port}/slow & done; wait
-  for i in 1 2 3 4 5; do {guest} -s -o /dev/null -w '%{{http_code}} ' https://beta.demo.localhost:{port}/slow & done; wait
+A breaker for one tenant alone: acme may have two requests at a time at an upstream. Of five, three are
+refused at once with 503; the same upstream answers all five of a client without a tenant.
+  (for i in 1 2 3 4 5; do {acme} -s -o /dev/null -w '%{{http_code}} ' https://localhost:{port}/slow & done; wait)
+  (for i in 1 2 3 4 5; do {guest} -s -o /dev/null -w '%{{http_code}} ' https://localhost:{port}/slow & done; wait)
 
 A live change of a route: who has no tenant is sent where the control plane says.
   {guest} https://localhost:{port}/
@@ -46,6 +46,6 @@ Who may not come in, and what the proxy knows:
   curl http://{admin}/tenants
 
 Ctrl-C ends the demo and removes the certificates.
-"#
+"
     )
 }

@@ -71,7 +71,9 @@ pub type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// A port is taken.
-    #[error("port {port} (for {what}) cannot be used: {error}; --port N begins at another, --port 0 lets the system choose")]
+    #[error(
+        "port {port} (for {what}) cannot be used: {error}; --port N begins at another, --port 0 lets the system choose"
+    )]
     Port {
         /// Which.
         port: u16,
@@ -206,7 +208,8 @@ impl Neighbours {
         let (end, ended) = oneshot::channel();
         let blue = certificates.upstream("blue")?;
         let green = certificates.upstream("green")?;
-        let plane = control_plane::ControlPlane::new(places, certificates.directory(), tell.clone());
+        let plane =
+            control_plane::ControlPlane::new(places, certificates.directory(), tell.clone());
         let thread = std::thread::Builder::new().name("demo".to_owned()).spawn(move || {
             let serving = async move {
                 tokio::spawn(upstream::serve("blue", sockets.blue, blue));

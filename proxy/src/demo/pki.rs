@@ -148,7 +148,9 @@ fn make_directory() -> Result<PathBuf, PkiError> {
         let path = std::env::temp_dir().join(format!("palanquin-demo-{process}-{attempt}"));
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => return Ok(path),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => {
+                attempt += 1;
+            }
             Err(error) => return Err(PkiError::Write(path, error)),
         }
     }

@@ -25,10 +25,11 @@ pub(super) struct Resource {
 
 /// What the proxy is started with: where the control plane is, and where spans go.
 pub(super) fn bootstrap(places: &Places) -> String {
-    let (plane, collector) = (grpc_cluster("control_plane", places.plane), grpc_cluster("collector", places.collector));
+    let (plane, collector) =
+        (grpc_cluster("control_plane", places.plane), grpc_cluster("collector", places.collector));
     let admin = places.admin.port();
     format!(
-        r#"
+        r"
 node: {{ id: demo-1, cluster: demo }}
 admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {admin} }} }} }}
 dynamic_resources:
@@ -40,7 +41,7 @@ dynamic_resources:
   cds_config: {{ ads: {{}}, resource_api_version: V3 }}
 static_resources:
   clusters:
-{plane}{collector}"#
+{plane}{collector}"
     )
 }
 
