@@ -17,10 +17,10 @@ access_log:
 - name: envoy.access_loggers.file
   typed_config:
     '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-    path: {:?}
+    path: {}
     {format}
 ",
-        directory.path().join("access.log")
+        directory.path().join("access.log").display()
     ))
 }
 
@@ -81,7 +81,7 @@ async fn what_a_client_sends_cannot_break_a_line() {
     proxy.get("/").await;
     let lines = lines(directory.path(), 2).await;
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert_eq!(lines[1], "-");
+    assert_eq!(lines.iter().filter(|line| *line == "-").count(), 1, "{lines:?}");
 }
 
 #[tokio::test]
@@ -101,16 +101,19 @@ access_log:
   filter: {{ status_code_filter: {{ comparison: {{ op: GE, value: {{ default_value: 500, runtime_key: x }} }} }} }}
   typed_config:
     '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
-    path: {:?}
+    path: {}
     log_format: {{ text_format_source: {{ inline_string: \"%REQ(:PATH)%\\n\" }} }}
 ",
-        directory.path().join("access.log")
+        directory.path().join("access.log").display()
     ));
     let proxy = Proxy::http(listener, &[cluster("blue", &[blue.address])]).await;
     for path in ["/good", "/bad/1", "/good", "/bad/2"] {
         proxy.get(path).await;
     }
-    assert_eq!(lines(directory.path(), 2).await, ["/bad/1", "/bad/2"]);
+    // Each worker writes its own lines in order; the order between workers is not told.
+    let mut lines = lines(directory.path(), 2).await;
+    lines.sort();
+    assert_eq!(lines, ["/bad/1", "/bad/2"]);
 }
 
 #[tokio::test]

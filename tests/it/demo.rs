@@ -146,8 +146,8 @@ fn commands(guide: &str) -> Vec<Curl> {
     guide
         .lines()
         .map(str::trim)
-        .filter_map(|line| match line.strip_prefix("for i in 1 2 3 4 5; do ") {
-            Some(body) => body.strip_suffix(" & done; wait"),
+        .filter_map(|line| match line.strip_prefix("(for i in 1 2 3 4 5; do ") {
+            Some(body) => body.strip_suffix(" & done; wait)"),
             None => line.starts_with("curl ").then_some(line),
         })
         .map(Curl::parse)
@@ -188,10 +188,10 @@ async fn every_command_of_the_guide_does_what_the_guide_says() {
         "{answer}"
     );
 
-    let (acme, beta) = (next(), next());
-    let (acme, beta) = tokio::join!(five(acme), five(beta));
+    let (acme, others) = (next(), next());
+    let (acme, others) = tokio::join!(five(acme), five(others));
     assert_eq!(acme, [200, 200, 503, 503, 503]);
-    assert_eq!(beta, [200; 5]);
+    assert_eq!(others, [200; 5]);
 
     assert!(text(&next()).await.starts_with("blue "));
     let switched = next().run().await.unwrap();

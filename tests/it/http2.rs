@@ -147,7 +147,8 @@ async fn what_is_neither_protocol_gets_an_http1_error() {
     )
     .await;
     let mut client = RawConnection::connect(proxy.address().await).await;
-    client.write("PRI * HTTP/3.0\r\n\r\n").await;
+    // The beginning of a TLS handshake.
+    client.write(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00\r\n\r\n").await;
     assert_eq!(client.read_message().await.status(), 400);
     client.expect_close().await;
 }

@@ -9,6 +9,7 @@ mod balancing;
 mod breaker;
 mod demo;
 mod direct_response;
+mod docs;
 mod drain;
 mod examples;
 mod grpc;

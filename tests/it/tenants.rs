@@ -62,10 +62,10 @@ sources:
 - { header: x-tenant, trusted_peer_spiffe_prefixes: ['spiffe://mesh/edge'] }
 inline_table: { tenants: { acme: { routing: { cluster: green } } } }";
     let tls = format!(
-        "require_client_certificate: true\ncommon_tls_context:\n  tls_certificates: [{{ certificate_chain: {{ filename: {:?} }}, private_key: {{ filename: {:?} }} }}]\n  validation_context: {{ trusted_ca: {{ filename: {:?} }} }}",
-        server.certificate,
-        server.key,
-        pki.ca()
+        "require_client_certificate: true\ncommon_tls_context:\n  tls_certificates: [{{ certificate_chain: {{ filename: {} }}, private_key: {{ filename: {} }} }}]\n  validation_context: {{ trusted_ca: {{ filename: {} }} }}",
+        server.certificate.display(),
+        server.key.display(),
+        pki.ca().display(),
     );
     let proxy = Proxy::http(
         Http::to("blue").filter(&filter(value)).tls(&tls),

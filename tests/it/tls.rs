@@ -18,17 +18,18 @@ use palanquin_tests::upstream::full;
 /// The fields of a context with this certificate.
 fn certificate(identity: &Identity) -> String {
     format!(
-        "tls_certificates: [{{ certificate_chain: {{ filename: {:?} }}, private_key: {{ filename: {:?} }} }}]",
-        identity.certificate, identity.key
+        "tls_certificates: [{{ certificate_chain: {{ filename: {} }}, private_key: {{ filename: {} }} }}]",
+        identity.certificate.display(),
+        identity.key.display(),
     )
 }
 
 /// A context that shows `identity` and asks for a certificate of the authority; `more` is about names.
 fn mutual(pki: &Pki, identity: &Identity, more: &str) -> String {
     format!(
-        "common_tls_context:\n  {}\n  alpn_protocols: [h2, http/1.1]\n  validation_context:\n    trusted_ca: {{ filename: {:?} }}\n{more}",
+        "common_tls_context:\n  {}\n  alpn_protocols: [h2, http/1.1]\n  validation_context:\n    trusted_ca: {{ filename: {} }}\n{more}",
         certificate(identity),
-        pki.ca(),
+        pki.ca().display(),
     )
 }
 

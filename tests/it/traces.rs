@@ -48,7 +48,7 @@ fn with_parent(flags: &str) -> Request<palanquin_tests::upstream::Body> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[tokio::test]

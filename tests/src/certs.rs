@@ -66,9 +66,10 @@ impl Pki {
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.subject_alt_names = names
             .iter()
-            .map(|name| match name.contains("://") {
-                true => SanType::URI((*name).try_into().unwrap()),
-                false => SanType::DnsName((*name).try_into().unwrap()),
+            .map(|name| {
+                let is_uri = name.contains("://");
+                let name = (*name).try_into().unwrap();
+                if is_uri { SanType::URI(name) } else { SanType::DnsName(name) }
             })
             .collect();
         let key = KeyPair::generate().unwrap();

@@ -173,6 +173,7 @@ impl Client {
     ///
     /// # Panics
     /// The connection is HTTP/1.
+    #[must_use]
     pub fn another(&self) -> Self {
         match &self.sender {
             Sender::Http2(sender) => {

@@ -11,10 +11,8 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// # Panics
 /// It did not happen.
 pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(LIMIT, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("within {LIMIT:?} did not happen: {what}"),
-    }
+    let outcome = tokio::time::timeout(LIMIT, future).await;
+    outcome.unwrap_or_else(|_| panic!("within {LIMIT:?} did not happen: {what}"))
 }
 
 /// Asks again and again until `ask` has an answer: for what the proxy tells only when asked (statistics).

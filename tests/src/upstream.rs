@@ -63,7 +63,7 @@ impl Seen {
 
     /// `:authority` or `host`.
     pub fn host(&self) -> &str {
-        let authority = self.head.uri.authority().map(|authority| authority.as_str());
+        let authority = self.head.uri.authority().map(http::uri::Authority::as_str);
         authority.or_else(|| self.header("host")).unwrap_or_default()
     }
 }
@@ -126,11 +126,11 @@ impl Upstream {
         F: Future<Output = (Option<Seen>, Response<Body>)> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::start_on(listener, tls, handle).await
+        Self::start_on(listener, tls, handle)
     }
 
     /// As [`Self::start`], on a socket of the caller's.
-    pub async fn start_on<F>(
+    pub fn start_on<F>(
         listener: TcpListener,
         tls: Option<Arc<ServerConfig>>,
         handle: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,

@@ -48,7 +48,7 @@ impl Load {
                         match client.try_send(palanquin_tests::client::get_request("/")).await {
                             Ok(answer) if answer.status() == 200 => {}
                             Ok(answer) => {
-                                failures.push(format!("{} {}", answer.status(), answer.text()))
+                                failures.push(format!("{} {}", answer.status(), answer.text()));
                             }
                             Err(error) => failures.push(format!("{error:?}")),
                         }
