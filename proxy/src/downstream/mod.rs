@@ -4,7 +4,7 @@
 mod chain_match;
 mod detect;
 mod inspect;
-mod proxy_protocol;
+pub(crate) mod proxy_protocol;
 mod tcp;
 
 use std::net::SocketAddr;
@@ -139,10 +139,10 @@ async fn handshake(
         }
         Err(error) => {
             stats.inc(match error.stat() {
-                "ssl.fail_verify_cert_hash" => stat::SSL_FAIL_VERIFY_CERT_HASH,
-                "ssl.fail_verify_error" => stat::SSL_FAIL_VERIFY_ERROR,
-                "ssl.fail_verify_no_cert" => stat::SSL_FAIL_VERIFY_NO_CERT,
-                "ssl.fail_verify_san" => stat::SSL_FAIL_VERIFY_SAN,
+                "fail_verify_cert_hash" => stat::SSL_FAIL_VERIFY_CERT_HASH,
+                "fail_verify_error" => stat::SSL_FAIL_VERIFY_ERROR,
+                "fail_verify_no_cert" => stat::SSL_FAIL_VERIFY_NO_CERT,
+                "fail_verify_san" => stat::SSL_FAIL_VERIFY_SAN,
                 _ => stat::SSL_CONNECTION_ERROR,
             });
             tracing::debug!(%error, remote = %ends.remote, "TLS handshake failed");
