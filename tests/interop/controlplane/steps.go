@@ -90,6 +90,8 @@ func steps(judge *Judge, protocol Protocol, kind string, plane *Plane, world *Wo
 		world.Expect(world.Main, "/", Answer{Status: 200, Version: "back"})))
 	check("listener changes lose no request", world.Lost(20))
 	check("nothing good was rejected", noneOf(plane.Nacked()))
+	warming(check, protocol, plane, world)
+	addresses(check, plane, world, patience)
 
 	check("a bad route is rejected with its name", firstOf(plane.Set(types.Route, BadRoutes("routes")), plane.ExpectNack(patience, named("routes"))))
 	check("the last good route stays", world.Expect(world.Main, "/", Answer{Status: 200, Version: "back"}))
@@ -114,6 +116,64 @@ func steps(judge *Judge, protocol Protocol, kind string, plane *Plane, world *Wo
 		plane.Set(types.Route, Routes("routes", "after", all)),
 		Eventually(40*time.Second, func() error { return world.Expect(world.Main, "/", Answer{Status: 200, Version: "after"}) })))
 	check("a control plane that goes and comes loses no request", world.Lost(20))
+}
+
+// warming lets things come late: they wait, the dump shows it, and nobody else notices.
+func warming(check func(string, error), protocol Protocol, plane *Plane, world *World) {
+	first, late := Cluster("first", 2*time.Second), Cluster("late", time.Second)
+	check("a cluster can be set before its endpoints", plane.Set(types.Cluster, first, late))
+	if protocol == StateOfTheWorld {
+		// The incremental protocol says at once that there are none, so that nothing is waited for.
+		check("the cluster warms until they come, and the dump shows it", world.ExpectDump("dynamic_warming_clusters", "late"))
+	}
+	check("it serves when they come", firstOf(
+		plane.Set(types.Endpoint, Endpoints("first", world.A), Endpoints("late", world.B)),
+		plane.Set(types.Route, Routes("routes", "late", Rule{"/late", "late"}, Rule{"/", "first"})),
+		world.Expect(world.Main, "/late", Answer{Status: 200, Body: "b", Version: "late"})))
+	main := Listener("main", world.Main, "routes", "main")
+	check("a listener warms until its routes come, and the dump shows it", firstOf(
+		plane.Set(types.Listener, main, Listener("extra", world.Extra, "late-routes", "extra")),
+		world.ExpectDump("dynamic_listeners", "warming_state")))
+	check("it serves when they come, too", firstOf(
+		plane.Set(types.Route, Routes("routes", "late", Rule{"/", "first"}), Routes("late-routes", "much-later", Rule{"/", "late"})),
+		world.Expect(world.Extra, "/", Answer{Status: 200, Body: "b", Version: "much-later"})))
+	check("both go again", firstOf(
+		plane.Set(types.Listener, main),
+		plane.Set(types.Route, Routes("routes", "back", Rule{"/", "first"})),
+		world.Expect(world.Main, "/", Answer{Status: 200, Version: "back"}),
+		plane.Set(types.Cluster, first),
+		plane.Set(types.Endpoint, Endpoints("first", world.A)),
+		settled()))
+	check("what warms costs no request", world.Lost(20))
+	check("nothing that warmed was rejected", noneOf(plane.Nacked()))
+}
+
+// addresses asks for what cannot be had.
+func addresses(check func(string, error), plane *Plane, world *World, patience time.Duration) {
+	main := Listener("main", world.Main, "routes", "main")
+	check("a second listener on an address is rejected with its name", firstOf(
+		plane.Set(types.Listener, main, Listener("twin", world.Main, "routes", "twin")),
+		plane.ExpectNack(patience, "twin", "duplicate address")))
+	taken, problem := net.Listen("tcp", "127.0.0.1:0")
+	if problem != nil {
+		check("a port can be taken", problem)
+		return
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	check("a listener whose port is taken is rejected with its name", firstOf(
+		plane.Set(types.Listener, main, Listener("unlucky", port, "routes", "unlucky")),
+		plane.ExpectNack(patience, "unlucky", "cannot bind")))
+	check("the good listener stays", firstOf(
+		plane.Set(types.Listener, main),
+		settled(), world.Expect(world.Main, "/", Answer{Status: 200, Version: "back"}), noneAfter(plane)))
+	check("rejected listeners cost no request", world.Lost(20))
+}
+
+// noneAfter forgets the rejections that were wanted.
+func noneAfter(plane *Plane) error {
+	_ = plane.Nacked()
+	return nil
 }
 
 // settled waits a moment for an update whose effect no answer shows.

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,6 +108,26 @@ func (w *World) Expect(port int, path string, want Answer) error {
 			return fmt.Errorf("got %+v, wanted %+v", got, want)
 		}
 		return nil
+	})
+}
+
+// ExpectDump waits until a list of /config_dump has an entry in which the words occur.
+func (w *World) ExpectDump(list, words string) error {
+	return Eventually(10*time.Second, func() error {
+		got, err := w.Get(w.AdminPort, "/config_dump")
+		if err != nil {
+			return err
+		}
+		var dump struct{ Configs []map[string]any }
+		if err := json.Unmarshal([]byte(got.Body), &dump); err != nil {
+			return err
+		}
+		for _, section := range dump.Configs {
+			if entries, err := json.Marshal(section[list]); err == nil && strings.Contains(string(entries), `"`+words+`"`) {
+				return nil
+			}
+		}
+		return fmt.Errorf("%q is not in %s of /config_dump", words, list)
 	})
 }
 
