@@ -42,6 +42,14 @@ interop *SUITES:
 bench *ARGS:
     benches/macro/run {{ARGS}}
 
+# count instructions and compare them with the baseline
+micro *ARGS:
+    benches/micro/run {{ARGS}}
+
+# every fuzz target for some seconds
+fuzz *ARGS:
+    tests/fuzz/smoke {{ARGS}}
+
 # rewrite the protobuf code from Envoy's API
 protos:
     cargo run -p palanquin-proto-gen
