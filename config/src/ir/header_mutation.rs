@@ -3,6 +3,7 @@
 use http::HeaderName;
 
 use super::format::Format;
+use super::format::Needs;
 
 /// The header changes of one level (route, weighted cluster, virtual host, route table).
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,13 @@ impl HeaderMutations {
     /// True when nothing changes.
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.add.is_empty()
+    }
+
+    /// Adds the headers that the values read.
+    pub fn needs(&self, needs: &mut Needs) {
+        for addition in &self.add {
+            addition.value.needs(needs);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use regex::Regex;
 
 use super::Digest;
 use super::Priority;
+use super::format::Capture;
 use super::header_mutation::HeaderMutations;
 use super::matcher::HeaderMatcher;
 use super::matcher::MetadataMatcher;
@@ -125,6 +126,8 @@ pub struct Route {
     pub request_headers: Vec<HeaderMutations>,
     /// Response header changes in the order they are applied.
     pub response_headers: Vec<HeaderMutations>,
+    /// What the values of response headers read of the request, which is gone by then; `None`: nothing.
+    pub response_needs: Option<Capture>,
     /// `typed_per_filter_config` of the scopes above the weighted cluster, the most specific first: route,
     /// virtual host, route table.
     pub per_filter_config: Vec<Arc<PerFilterConfig>>,
@@ -255,16 +258,22 @@ pub struct ForwardAction {
     pub host_rewrite: HostRewrite,
     /// The old host goes to `x-forwarded-host`.
     pub append_x_forwarded_host: bool,
-    /// From the end of the request to the end of the response; `None`: no limit. Default 15 s.
+    /// From the end of the request to the end of the response; `None`: no limit. Default 15 s, but no limit
+    /// for a route with `max_stream_duration`.
     pub timeout: Option<Duration>,
     /// Between two events of the stream: overrides the connection manager's; `Some(None)` turns it off.
     pub idle_timeout: Option<Option<Duration>>,
     /// The whole stream: overrides the connection manager's; `Some(None)` turns it off.
     pub max_stream_duration: Option<Option<Duration>>,
-    /// `max_stream_duration.grpc_timeout_header_max`: `grpc-timeout` is honoured up to this (zero: any).
+    /// `max_stream_duration.grpc_timeout_header_max`: `grpc-timeout`, up to this (zero: any), is the limit
+    /// of the whole stream instead.
     pub grpc_timeout_header_max: Option<Duration>,
-    /// Taken from a `grpc_timeout_header_max` deadline.
+    /// Taken from such a limit.
     pub grpc_timeout_header_offset: Option<Duration>,
+    /// `max_grpc_timeout`, the old way: `grpc-timeout`, up to this (zero: any), replaces `timeout`.
+    pub max_grpc_timeout: Option<Duration>,
+    /// Taken from such a timeout.
+    pub grpc_timeout_offset: Option<Duration>,
     /// When to try again.
     pub retry: Option<Arc<RetryPolicy>>,
     /// Which thresholds count.

@@ -12,7 +12,10 @@ use super::core::metadata;
 use super::header_mutation::Direction;
 use super::route_table::Scopes;
 use super::route_table::Tally;
+use crate::ir::format::Capture;
+use crate::ir::format::Needs;
 use crate::ir::header_mutation::HeaderMutations;
+use crate::ir::route::ClusterSpecifier;
 use crate::ir::route::DirectResponse;
 use crate::ir::route::PathMatch;
 use crate::ir::route::Redirect;
@@ -62,14 +65,16 @@ impl Lowering<'_> {
                 cx.error_in("operation", "must not be empty");
             });
         }
-        let matcher = matcher?;
+        let (matcher, action) = (matcher?, action?);
+        let response_headers = in_order(response, scopes.response_headers, scopes.reversed);
         Some(Route {
             name: route.name.as_str().into(),
             index,
             matcher,
-            action: action?,
+            response_needs: response_needs(&response_headers, &action),
+            action,
             request_headers: in_order(request, scopes.request_headers, scopes.reversed),
-            response_headers: in_order(response, scopes.response_headers, scopes.reversed),
+            response_headers,
             per_filter_config: own.into_iter().chain(scopes.per_filter_config.clone()).collect(),
             metadata: metadata(route.metadata.as_ref()),
             tracing: tracing.map(Arc::new),
@@ -257,6 +262,22 @@ impl Lowering<'_> {
             strip_query: redirect.strip_query,
         })
     }
+}
+
+/// What of the request the values of response headers read, those of weighted clusters too.
+fn response_needs(levels: &[HeaderMutations], action: &RouteAction) -> Option<Capture> {
+    let mut needs = Needs::default();
+    for level in levels {
+        level.needs(&mut needs);
+    }
+    if let RouteAction::Forward(action) = action
+        && let ClusterSpecifier::Weighted(weighted) = &action.cluster
+    {
+        for cluster in &weighted.clusters {
+            cluster.response_headers.needs(&mut needs);
+        }
+    }
+    needs.head.then(|| Capture::new(needs))
 }
 
 /// A route's header changes and those around it, less the empty ones, in the order of application: the

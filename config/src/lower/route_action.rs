@@ -56,14 +56,17 @@ impl Lowering<'_> {
                     ),
                 )
             }),
-            None => (
-                None,
-                self.duration("max_grpc_timeout", old_max.as_ref()),
-                self.duration("grpc_timeout_offset", old_offset.as_ref()),
-            ),
+            None => (None, None, None),
         };
+        let max_grpc_timeout = self.duration("max_grpc_timeout", old_max.as_ref());
+        let grpc_timeout_offset = self.duration("grpc_timeout_offset", old_offset.as_ref());
         let idle_timeout = self.duration("idle_timeout", action.idle_timeout.as_ref());
         let timeout = self.timeout("timeout", action.timeout.as_ref(), Some(ROUTE_TIMEOUT));
+        // Envoy's rule: a limit of the stream takes the place of the response's, even of one that is set.
+        if stream.is_some() && action.timeout.is_some() && timeout.is_some() {
+            self.warning_in("timeout", "has no effect beside max_stream_duration");
+        }
+        let timeout = timeout.filter(|_| stream.is_none());
         let upgrades = self.route_upgrades(&action.upgrade_configs);
         let hash_policies = self.list("hash_policy", &action.hash_policy, Self::hash_policy);
         Some(ForwardAction {
@@ -84,6 +87,8 @@ impl Lowering<'_> {
             max_stream_duration: max_stream.map(some_unless_zero),
             grpc_timeout_header_max: grpc_max,
             grpc_timeout_header_offset: grpc_offset,
+            max_grpc_timeout: max_grpc_timeout.filter(|_| stream.is_none()),
+            grpc_timeout_offset,
             retry,
             priority: match action.priority() {
                 RoutingPriority::Default => Priority::Default,

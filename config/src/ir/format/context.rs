@@ -7,6 +7,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Uri;
+use palanquin_filter_api::DynamicMetadata;
 use palanquin_filter_api::StreamCx;
 use smallvec::SmallVec;
 
@@ -25,6 +26,8 @@ pub struct FormatCx<'a> {
     pub trailers: Headers<'a>,
     /// The facts.
     pub stream: &'a StreamCx,
+    /// The metadata of the request's route, when it has one.
+    pub route: Option<&'a DynamicMetadata>,
     /// The trace, when one is recorded or passed on.
     pub trace: Option<TraceIds>,
     /// The text of the proxy's own answer.
@@ -70,6 +73,8 @@ pub enum Headers<'a> {
 /// The headers that a set of formats reads, and whether it reads sizes.
 #[derive(Debug, Clone, Default)]
 pub struct Needs {
+    /// Something of the request's head is read: a header, or the method, path, scheme or authority.
+    pub head: bool,
     /// Request headers. Pseudo-headers are always kept and not among them.
     pub request: Vec<HeaderName>,
     /// Response headers.
@@ -119,6 +124,7 @@ impl<'a> FormatCx<'a> {
             response: Headers::None,
             trailers: Headers::None,
             stream,
+            route: None,
             trace: None,
             local_reply_body: &[],
         }
@@ -140,6 +146,13 @@ impl<'a> FormatCx<'a> {
     #[must_use]
     pub fn with_request(mut self, request: RequestHead<'a>) -> Self {
         self.request = Some(request);
+        self
+    }
+
+    /// With the metadata of the request's route.
+    #[must_use]
+    pub fn with_route(mut self, route: Option<&'a DynamicMetadata>) -> Self {
+        self.route = route;
         self
     }
 
@@ -210,6 +223,7 @@ impl Needs {
     pub(super) fn add(&mut self, operator: &Operator) {
         match operator {
             Operator::Request(first, second) | Operator::RequestWithoutQuery(first, second) => {
+                self.head = true;
                 for field in std::iter::once(first).chain(second) {
                     if let Field::Header(name) = field {
                         add(&mut self.request, name);
@@ -230,19 +244,22 @@ impl Needs {
             }
             Operator::Path(source, _)
             | Operator::QueryParameter(_, source)
-            | Operator::QueryParameters(source)
-                if *source != PathSource::Path =>
-            {
-                add(&mut self.request, &ORIGINAL_PATH);
+            | Operator::QueryParameters(source) => {
+                self.head = true;
+                if *source != PathSource::Path {
+                    add(&mut self.request, &ORIGINAL_PATH);
+                }
             }
             Operator::Coalesce(alternatives) => {
                 for (operator, _) in alternatives {
                     self.add(operator);
                 }
             }
-            Operator::RequestHeadersBytes
-            | Operator::ResponseHeadersBytes
-            | Operator::ResponseTrailersBytes => self.sizes = true,
+            Operator::RequestHeadersBytes => {
+                self.head = true;
+                self.sizes = true;
+            }
+            Operator::ResponseHeadersBytes | Operator::ResponseTrailersBytes => self.sizes = true,
             _ => {}
         }
     }

@@ -50,6 +50,7 @@ pub(super) enum Operator {
     ResponseFlagsLong,
     ResponseHeadersBytes,
     ResponseTrailersBytes,
+    RouteMetadata(Box<str>, Vec<Box<str>>),
     RouteName,
     SpanId,
     StartTime(TimeFormat),
@@ -196,7 +197,7 @@ pub(super) fn operator(name: &str, parameter: Option<&str>) -> Result<Operator, 
         "DOWNSTREAM_PEER_CERT_V_START" => {
             Ok(Operator::Tls(Side::Downstream, TlsFact::PeerNotBefore(TimeFormat::compile(given))))
         }
-        "DYNAMIC_METADATA" => metadata(given),
+        "DYNAMIC_METADATA" => metadata(name, given, Operator::DynamicMetadata),
         "EMIT_TIME" => Ok(Operator::EmitTime(TimeFormat::compile(given))),
         "ENVIRONMENT" if given.is_empty() => Err(bad(name, "needs a variable's name")),
         "ENVIRONMENT" => {
@@ -211,8 +212,9 @@ pub(super) fn operator(name: &str, parameter: Option<&str>) -> Result<Operator, 
         })),
         "HOSTNAME" => Ok(Operator::Constant(hostname())),
         "METADATA" => match given.split_once(':') {
-            Some(("DYNAMIC", rest)) => metadata(rest),
-            _ => Ok(Operator::Unmeasured("METADATA of anything but DYNAMIC")),
+            Some(("DYNAMIC", rest)) => metadata(name, rest, Operator::DynamicMetadata),
+            Some(("ROUTE", rest)) => metadata(name, rest, Operator::RouteMetadata),
+            _ => Ok(Operator::Unmeasured("METADATA of anything but DYNAMIC and ROUTE")),
         },
         "PATH" => {
             let (query, source) = given.split_once(':').unwrap_or((given, ""));
@@ -258,13 +260,17 @@ fn bad(name: &str, expected: &'static str) -> FormatErrorKind {
     FormatErrorKind::Parameter { operator: name.into(), expected }
 }
 
-fn metadata(given: &str) -> Result<Operator, FormatErrorKind> {
+fn metadata(
+    name: &str,
+    given: &str,
+    operator: fn(Box<str>, Vec<Box<str>>) -> Operator,
+) -> Result<Operator, FormatErrorKind> {
     let mut parts = given.split(':');
     let namespace = parts.next().unwrap_or_default();
     if namespace.is_empty() {
-        return Err(bad("DYNAMIC_METADATA", "needs NAMESPACE:KEY..."));
+        return Err(bad(name, "needs NAMESPACE:KEY..."));
     }
-    Ok(Operator::DynamicMetadata(namespace.into(), parts.map(Into::into).collect()))
+    Ok(operator(namespace.into(), parts.map(Into::into).collect()))
 }
 
 fn filter_state(given: &str) -> Result<Operator, FormatErrorKind> {

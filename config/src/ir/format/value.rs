@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use http::HeaderValue;
+use palanquin_filter_api::DynamicMetadata;
 use palanquin_filter_api::MetadataMap;
 use palanquin_filter_api::MetadataValue;
 use palanquin_filter_api::ResponseFlags;
@@ -171,12 +172,7 @@ impl Operator {
                 };
                 Found::Number(u64::try_from(number).unwrap_or(u64::MAX))
             }
-            Self::DynamicMetadata(namespace, path) if path.is_empty() => {
-                cx.stream.metadata.namespace(namespace).map_or(Found::Missing, Found::MetadataMap)
-            }
-            Self::DynamicMetadata(namespace, path) => {
-                cx.stream.metadata.get(namespace, path).map_or(Found::Missing, Found::Metadata)
-            }
+            Self::DynamicMetadata(namespace, path) => metadata(&cx.stream.metadata, namespace, path),
             Self::EmitTime(format) => Found::Time(SystemTime::now(), format),
             Self::FilterChainName => text(non_empty(&info.connection.filter_chain)),
             Self::FilterState(key) => {
@@ -229,6 +225,9 @@ impl Operator {
             Self::ResponseFlagsLong => Found::FlagsLong(info.flags),
             Self::ResponseHeadersBytes => Found::Number(cx.response.bytes().unwrap_or(0)),
             Self::ResponseTrailersBytes => Found::Number(cx.trailers.bytes().unwrap_or(0)),
+            Self::RouteMetadata(namespace, path) => {
+                cx.route.map_or(Found::Missing, |route| metadata(route, namespace, path))
+            }
             Self::RouteName => text(info.route_name.as_deref().filter(|name| !name.is_empty())),
             Self::SpanId => cx.trace.map_or(Found::Missing, |ids| Found::SpanId(ids.span_id)),
             Self::StartTime(format) => Found::Time(info.timing.start_time, format),
@@ -275,6 +274,15 @@ const TENANT: &str = "palanquin.tenant";
 
 pub(super) fn text(value: Option<&str>) -> Found<'_> {
     value.map_or(Found::Missing, |value| Found::Text(value.as_bytes()))
+}
+
+/// The value at `path`, or the whole namespace without one.
+fn metadata<'a>(metadata: &'a DynamicMetadata, namespace: &str, path: &[Box<str>]) -> Found<'a> {
+    if path.is_empty() {
+        metadata.namespace(namespace).map_or(Found::Missing, Found::MetadataMap)
+    } else {
+        metadata.get(namespace, path).map_or(Found::Missing, Found::Metadata)
+    }
 }
 
 fn reason(value: Option<&str>) -> Found<'_> {
