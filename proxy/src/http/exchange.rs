@@ -5,6 +5,7 @@ use std::rc::Rc;
 use http::Request;
 use http::Response;
 use http::StatusCode;
+use http::header;
 use palanquin_config::ir::route::RequireTls;
 use palanquin_config::ir::route::RouteAction;
 use palanquin_filter_api::Body;
@@ -14,6 +15,7 @@ use palanquin_filter_api::stats::http as stat;
 
 use super::Connection;
 use super::forwarded;
+use super::names;
 use super::normalize;
 use super::redirect;
 use super::request_body;
@@ -22,6 +24,7 @@ use super::response_headers;
 use super::route;
 use super::route::MatchCx;
 use super::stream::Stream;
+use super::timeouts;
 use crate::codec::Upgrade;
 use crate::telemetry::trace;
 use crate::upstream::forward::forward;
@@ -65,14 +68,13 @@ async fn respond(
     stream.request_progress = progress;
 
     let admitted = admit(request, stream); // 3. path, host, who the client is, request id
-    stream.captured.request(
-        &stream.connection.manager.access_logs,
-        request,
-        stream.connection.scheme(),
-    );
+    if admitted.is_err() {
+        stream.keep(request);
+    }
     admitted?;
     let forwarded = select(request, stream); // 4. virtual host -> route -> weighted cluster
     trace::start(request, stream);
+    stream.keep(request);
     forwarded?;
     if let Some(chain) = stream.chain() {
         chain.on_request(request, &mut stream.cx).await?; // 5. filters, downwards
@@ -109,6 +111,9 @@ fn admit(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Loc
         forwarded::request(request.headers_mut(), &connection.info, manager, internal_only);
     stream.cx.info.remote = origin.remote;
     stream.origin = Some(origin);
+    if let Some(via) = &manager.via {
+        names::append(request.headers_mut(), header::VIA, via, b", ");
+    }
     if manager.generate_request_id {
         let replace = origin.edge && !manager.preserve_external_request_id;
         stream.cx.info.request_id =
@@ -156,7 +161,7 @@ fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Lo
         stream.timeouts.override_by_route(
             info.timing.start,
             action.idle_timeout,
-            action.max_stream_duration,
+            timeouts::stream_duration(action, request.headers_mut()),
         );
         let drawn = crate::upstream::forward::choose(action, request, &connection.worker.rng);
         stream.weighted = drawn.weighted;
@@ -166,12 +171,15 @@ fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Lo
         } else {
             stream.set_chain(matched.chain(None).clone());
         }
-        refuse_upgrade(request, action, &connection)?;
     } else {
         stream.set_chain(matched.chain(None).clone());
     }
+    let refused = match &matched.route().action {
+        RouteAction::Forward(action) => refuse_upgrade(request, action, &connection),
+        RouteAction::DirectResponse(_) | RouteAction::Redirect(_) => Ok(()),
+    };
     stream.matched = Some(matched);
-    Ok(())
+    refused
 }
 
 /// An upgrade that neither route nor connection manager allows is refused, as in Envoy.

@@ -143,10 +143,15 @@ fn remove_internal(headers: &mut HeaderMap, edge: bool, internal_only: &[http::H
         names::X_ENVOY_ORIGINAL_URL,
         names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT,
     ];
-    const EDGE: [http::HeaderName; 3] = [
+    // The last four Envoy lets pass: they tell the mesh where a request goes and who sent it.
+    const EDGE: [http::HeaderName; 7] = [
         names::X_ENVOY_DECORATOR_OPERATION,
         names::X_ENVOY_DOWNSTREAM_SERVICE_CLUSTER,
         names::X_ENVOY_DOWNSTREAM_SERVICE_NODE,
+        names::X_ENVOY_ATTEMPT_COUNT,
+        names::X_ENVOY_ORIGINAL_DST_HOST,
+        names::X_ENVOY_PEER_METADATA,
+        names::X_ENVOY_PEER_METADATA_ID,
     ];
     // Nearly every request has none of them: one look at the names is cheaper than 14 look-ups.
     if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {

@@ -5,31 +5,38 @@ use http::HeaderValue;
 use http::Request;
 use http::Response;
 use palanquin_config::ir::format::FormatCx;
+use palanquin_config::ir::format::Headers;
 use palanquin_config::ir::header_mutation::AppendAction;
 use palanquin_config::ir::header_mutation::HeaderMutations;
 use palanquin_filter_api::Body;
-use palanquin_filter_api::StreamCx;
+
+use super::stream::Stream;
 
 /// Changes the headers of a request.
 pub(crate) fn request<'a>(
     request: &mut Request<Body>,
     levels: impl Iterator<Item = &'a HeaderMutations>,
-    cx: &StreamCx,
+    stream: &Stream,
 ) {
     for level in levels.filter(|level| !level.is_empty()) {
-        let values = evaluate(level, &FormatCx::request(request, cx));
+        let values = evaluate(level, &stream.format_cx(FormatCx::request(request, &stream.cx)));
         apply(request.headers_mut(), level, values);
     }
 }
 
-/// Changes the headers of a response.
+/// Changes the headers of a response. What its formats read of the request was kept when it left.
 pub(crate) fn response<'a>(
     response: &mut Response<Body>,
     levels: impl Iterator<Item = &'a HeaderMutations>,
-    cx: &StreamCx,
+    stream: &Stream,
 ) {
     for level in levels.filter(|level| !level.is_empty()) {
-        let values = evaluate(level, &FormatCx::response(response.headers(), cx));
+        let cx = FormatCx {
+            request: stream.request_for_response.as_ref().map(|kept| kept.head()),
+            response: Headers::Map(response.headers()),
+            ..FormatCx::new(&stream.cx)
+        };
+        let values = evaluate(level, &stream.format_cx(cx));
         apply(response.headers_mut(), level, values);
     }
 }

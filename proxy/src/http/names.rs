@@ -1,6 +1,8 @@
 //! Header names that are Envoy's rather than HTTP's.
 
+use http::HeaderMap;
 use http::HeaderName;
+use http::HeaderValue;
 
 macro_rules! names {
     ($($name:ident = $text:literal;)*) => {
@@ -23,9 +25,12 @@ names! {
     X_ENVOY_IP_TAGS = "x-envoy-ip-tags";
     X_ENVOY_MAX_RETRIES = "x-envoy-max-retries";
     X_ENVOY_ORIGINAL_PATH = "x-envoy-original-path";
+    X_ENVOY_ORIGINAL_DST_HOST = "x-envoy-original-dst-host";
     X_ENVOY_ORIGINAL_HOST = "x-envoy-original-host";
     X_ENVOY_ORIGINAL_URL = "x-envoy-original-url";
     X_ENVOY_OVERLOADED = "x-envoy-overloaded";
+    X_ENVOY_PEER_METADATA = "x-envoy-peer-metadata";
+    X_ENVOY_PEER_METADATA_ID = "x-envoy-peer-metadata-id";
     X_ENVOY_RETRIABLE_HEADER_NAMES = "x-envoy-retriable-header-names";
     X_ENVOY_RETRIABLE_STATUS_CODES = "x-envoy-retriable-status-codes";
     X_ENVOY_RETRY_GRPC_ON = "x-envoy-retry-grpc-on";
@@ -43,4 +48,38 @@ names! {
     GRPC_MESSAGE = "grpc-message";
     GRPC_STATUS = "grpc-status";
     GRPC_TIMEOUT = "grpc-timeout";
+}
+
+/// Adds `value` to the list in the header `name`: one line in the end, however many there were.
+pub(crate) fn append(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue, comma: &[u8]) {
+    let mut list = Vec::new();
+    for line in headers.get_all(&name) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(comma);
+    }
+    if list.is_empty() {
+        headers.insert(name, value.clone());
+        return;
+    }
+    list.extend_from_slice(value.as_bytes());
+    if let Ok(list) = HeaderValue::from_bytes(&list) {
+        headers.insert(name, list);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_grows_in_one_line() {
+        let mut headers = HeaderMap::new();
+        let name = http::header::VIA;
+        append(&mut headers, name.clone(), &HeaderValue::from_static("a"), b", ");
+        assert_eq!(headers[&name], "a");
+        headers.append(&name, HeaderValue::from_static("b"));
+        append(&mut headers, name.clone(), &HeaderValue::from_static("c"), b", ");
+        assert_eq!(headers[&name], "a, b, c");
+        assert_eq!(headers.len(), 1);
+    }
 }

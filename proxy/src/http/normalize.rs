@@ -65,8 +65,16 @@ pub(crate) fn split_port(host: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn path(request: &mut Request<Body>, rules: PathNormalization) -> Result<(), Box<LocalReply>> {
-    let failed = || Box::new(LocalReply::new(StatusCode::BAD_REQUEST, "path_normalization_failed"));
+pub(crate) fn path(
+    request: &mut Request<Body>,
+    rules: PathNormalization,
+) -> Result<(), Box<LocalReply>> {
+    // Whoever sends such a path is not served any further on this connection, as in Envoy.
+    let failed = || {
+        let close = HeaderValue::from_static("close");
+        let reply = LocalReply::new(StatusCode::BAD_REQUEST, "path_normalization_failed");
+        Box::new(reply.with_header(header::CONNECTION, close))
+    };
     let uri = request.uri();
     let path = uri.path();
     if rules == PathNormalization::default() || !path.starts_with('/') {
@@ -137,30 +145,32 @@ fn unescape_slashes(path: &str) -> String {
     out
 }
 
-/// RFC 3986 §6.2.2: percent-encoded unreserved characters are decoded, the hexadecimal digits of others
-/// upper-cased, backslashes become slashes, and dot segments are resolved. `None`: an invalid encoding,
-/// or an encoded NUL.
+/// RFC 3986 §6.2.2: percent-encoded unreserved characters are decoded, backslashes become slashes, and dot
+/// segments are resolved. Other escapes stay as they are, valid or not, as in Envoy: signatures and routes
+/// may depend on them. `None`: an encoded NUL.
 fn canonical(path: &str) -> Option<String> {
     let mut decoded = String::with_capacity(path.len());
-    let mut bytes = path.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                let high = char::from(bytes.next()?).to_digit(16)?;
-                let low = char::from(bytes.next()?).to_digit(16)?;
-                let value = u8::try_from(high * 16 + low).ok()?;
-                match value {
-                    0 => return None,
-                    b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                        decoded.push(char::from(value));
-                    }
-                    _ => decoded.push_str(&format!("%{value:02X}")),
-                }
+    let mut rest = path;
+    while let Some(at) = rest.find(['%', '\\']) {
+        let (before, from) = rest.split_at(at);
+        decoded.push_str(before);
+        rest = match (from.as_bytes()[0], escaped(from)) {
+            (b'\\', _) => {
+                decoded.push('/');
+                &from[1..]
             }
-            b'\\' => decoded.push('/'),
-            byte => decoded.push(char::from(byte)),
-        }
+            (_, Some(0)) => return None,
+            (_, Some(value)) if is_unreserved(value) => {
+                decoded.push(char::from(value));
+                &from[3..]
+            }
+            _ => {
+                decoded.push('%');
+                &from[1..]
+            }
+        };
     }
+    decoded.push_str(rest);
     let mut segments: Vec<&str> = Vec::new();
     let mut parts = decoded.split('/').skip(1).peekable();
     while let Some(segment) = parts.next() {
@@ -181,6 +191,17 @@ fn canonical(path: &str) -> Option<String> {
         }
     }
     Some(format!("/{}", segments.join("/")))
+}
+
+/// The byte that `text` begins with, if that is an escape.
+fn escaped(text: &str) -> Option<u8> {
+    let [b'%', high, low, ..] = text.as_bytes() else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 fn merge_slashes(path: &str) -> String {
@@ -205,15 +226,15 @@ mod tests {
             ("/../../x", "/x"),
             ("/a/.", "/a/"),
             ("/%7Efoo/%2e%2E/b", "/b"),
-            ("/%c3%a9", "/%C3%A9"),
+            ("/%c3%a9/é", "/%c3%a9/é"),
+            ("/%zz/%2", "/%zz/%2"),
+            ("/%%61%2g/../%2561", "/%2561"),
             ("/a\\b", "/a/b"),
             ("/", "/"),
         ] {
             assert_eq!(canonical(path).as_deref(), Some(want), "{path}");
         }
         assert_eq!(canonical("/%00"), None);
-        assert_eq!(canonical("/%zz"), None);
-        assert_eq!(canonical("/%2"), None);
     }
 
     #[test]

@@ -22,8 +22,13 @@ pub(crate) struct ReplyForm {
     pub(crate) head: bool,
 }
 
-/// Renders `reply`.
-pub(crate) fn render(reply: LocalReply, form: ReplyForm) -> Response<Body> {
+/// Renders `reply`. `adorn` gives it the headers that configuration wants; as in Envoy it sees the status and
+/// the reply's own headers, and its `content-type` goes before ours.
+pub(crate) fn render(
+    reply: LocalReply,
+    form: ReplyForm,
+    adorn: impl FnOnce(&mut Response<Body>),
+) -> Response<Body> {
     let LocalReply { status, body, headers, grpc_status, abort, .. } = reply;
     let mut response = Response::new(Body::Empty);
     *response.headers_mut() = headers;
@@ -41,9 +46,11 @@ pub(crate) fn render(reply: LocalReply, form: ReplyForm) -> Response<Body> {
             headers.insert(names::GRPC_MESSAGE, message);
         }
         *response.status_mut() = StatusCode::OK;
+        adorn(&mut response);
         return response;
     }
     *response.status_mut() = status;
+    adorn(&mut response);
     if !body.is_empty() {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -77,7 +84,7 @@ mod tests {
     #[test]
     fn a_grpc_client_gets_the_status_it_understands() {
         let reply = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, "x").with_body("no %\n");
-        let response = render(reply, ReplyForm { grpc: true, head: false });
+        let response = render(reply, ReplyForm { grpc: true, head: false }, |_| {});
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["grpc-status"], "14");
         assert_eq!(response.headers()["grpc-message"], "no %25%0A");
@@ -85,9 +92,21 @@ mod tests {
     }
 
     #[test]
+    fn a_content_type_of_the_configuration_goes_before_ours() {
+        let reply = LocalReply::new(StatusCode::OK, "x").with_body("{}");
+        let json = HeaderValue::from_static("application/json");
+        let response = render(reply, ReplyForm::default(), |response| {
+            assert_eq!(response.status(), 200);
+            response.headers_mut().insert(header::CONTENT_TYPE, json.clone());
+        });
+        assert_eq!(response.headers()["content-type"], json);
+        assert_eq!(response.headers()["content-length"], "2");
+    }
+
+    #[test]
     fn a_head_request_gets_the_length_but_no_body() {
         let reply = LocalReply::new(StatusCode::NOT_FOUND, "x").with_body("gone");
-        let response = render(reply, ReplyForm { grpc: false, head: true });
+        let response = render(reply, ReplyForm { grpc: false, head: true }, |_| {});
         assert_eq!(response.headers()["content-length"], "4");
         assert!(response.body().is_empty());
     }

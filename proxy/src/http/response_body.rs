@@ -55,13 +55,9 @@ impl http_body::Body for Attached {
                 }
             }
             Some(Err(error)) => {
-                stream.cx.info.flags |= match error {
-                    BodyError::Protocol(_) => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
-                    BodyError::Reset => ResponseFlags::UPSTREAM_REMOTE_RESET,
-                    BodyError::Timeout => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
-                    _ => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
-                };
-                stream.cx.info.response_code_details = Some("upstream_reset_after_response_started".into());
+                let (flag, details) = broken_off(error);
+                stream.cx.info.flags |= flag;
+                stream.cx.info.response_code_details = Some(details.into());
                 stream.end();
             }
             None => stream.end(),
@@ -75,6 +71,25 @@ impl http_body::Body for Attached {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Envoy's words for a response that the upstream did not finish.
+fn broken_off(error: &BodyError) -> (ResponseFlags, &'static str) {
+    match error {
+        BodyError::Protocol(_) => (
+            ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
+            "upstream_reset_after_response_started{protocol_error}",
+        ),
+        BodyError::Reset => (
+            ResponseFlags::UPSTREAM_REMOTE_RESET,
+            "upstream_reset_after_response_started{remote_reset}",
+        ),
+        BodyError::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
+        _ => (
+            ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            "upstream_reset_after_response_started{connection_termination}",
+        ),
     }
 }
 

@@ -13,13 +13,13 @@ use palanquin_config::ir::http::ServerHeader;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::stats::http as stat;
 
+use super::names;
 use super::request_id::X_REQUEST_ID;
 use super::stream::Stream;
 
 /// `date`, `server`, `via`, `x-request-id`, and `connection: close` when the connection is to end.
 pub(crate) fn finish(response: &mut Response<Body>, stream: &mut Stream) {
     let manager = &stream.connection.manager;
-    let upstream = stream.cx.info.timing.upstream_response.is_some();
     let headers = response.headers_mut();
     if !headers.contains_key(header::DATE) {
         headers.insert(header::DATE, date());
@@ -31,11 +31,10 @@ pub(crate) fn finish(response: &mut Response<Body>, stream: &mut Stream) {
         ServerHeader::AppendIfAbsent => {
             headers.entry(header::SERVER).or_insert_with(|| manager.server_name.clone());
         }
-        ServerHeader::PassThrough if !upstream => {}
         ServerHeader::PassThrough => {}
     }
     if let Some(via) = &manager.via {
-        headers.append(header::VIA, via.clone());
+        names::append(headers, header::VIA, via, b", ");
     }
     if manager.always_set_request_id_in_response
         && let Some(id) = &stream.cx.info.request_id

@@ -127,8 +127,9 @@ fn matches(
 
 fn path_matches(rule: &PathMatch, path: &str, case_sensitive: bool, connect: bool) -> bool {
     match rule {
-        // As in Envoy: a CONNECT request matches a connect matcher, or a prefix or path by its `/`.
+        // A CONNECT request has no path: as in Envoy, only a connect matcher matches it.
         PathMatch::Connect => connect,
+        _ if connect => false,
         PathMatch::Exact(want) if case_sensitive => path == &**want,
         PathMatch::Exact(want) => path.eq_ignore_ascii_case(want),
         PathMatch::Prefix(want) => starts_with(path, want, case_sensitive),

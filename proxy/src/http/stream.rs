@@ -10,7 +10,10 @@ use std::time::Instant;
 use http::HeaderMap;
 use http::Request;
 use http::Response;
+use http::StatusCode;
 use http::Version;
+use palanquin_config::ir::format::CapturedRequest;
+use palanquin_config::ir::format::FormatCx;
 use palanquin_config::ir::http::ConnectionManager;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::FilterChain;
@@ -30,6 +33,7 @@ use super::route::Matched;
 use super::timeouts::Timeouts;
 use crate::telemetry::access_log::Captured;
 use crate::telemetry::trace::RequestSpan;
+use crate::upstream::rewrite;
 use crate::worker::WorkerSnapshot;
 
 /// See the module.
@@ -48,6 +52,8 @@ pub(crate) struct Stream {
     pub(crate) request_progress: Option<Rc<Progress>>,
     /// Request header values that access logs ask for.
     pub(crate) captured: Captured,
+    /// What the route's response headers read of the request.
+    pub(crate) request_for_response: Option<Box<CapturedRequest>>,
     chain: Option<FilterChain>,
     ended: bool,
 }
@@ -89,6 +95,7 @@ impl Stream {
             span: None,
             request_progress: None,
             captured: Captured::default(),
+            request_for_response: None,
             chain: None,
             ended: false,
         }
@@ -107,11 +114,36 @@ impl Stream {
         self.chain.clone()
     }
 
-    /// Notes and renders an answer of the proxy's own.
+    /// Keeps what is read of the request when it is gone. Called when the request is known, and once more
+    /// when it leaves: logs show what was sent.
+    pub(crate) fn keep(&mut self, request: &Request<Body>) {
+        let connection = &self.connection;
+        let scheme = connection.scheme();
+        self.captured.request(&connection.manager.access_logs, request, scheme);
+        if let Some(matched) = &self.matched
+            && let Some(needs) = &matched.route().response_needs
+        {
+            self.request_for_response = Some(Box::new(needs.request(request, scheme)));
+        }
+    }
+
+    /// `cx` with what the stream knows beside its facts.
+    pub(crate) fn format_cx<'a>(&'a self, cx: FormatCx<'a>) -> FormatCx<'a> {
+        FormatCx {
+            route: self.matched.as_ref().map(|matched| &matched.route().metadata),
+            trace: self.captured.trace_ids(),
+            ..cx
+        }
+    }
+
+    /// Notes and renders an answer of the proxy's own. Once there is a route, the answer gets the route's
+    /// response headers: Envoy does so for routes to clusters, whoever answers in their stead.
     pub(crate) fn local_reply(&mut self, reply: LocalReply) -> Response<Body> {
-        self.cx.info.flags |= reply.flags;
-        self.cx.info.response_code_details = Some(reply.details.clone());
-        reply::render(reply, self.form)
+        let info = &mut self.cx.info;
+        info.flags |= reply.flags;
+        info.response_code_details = Some(reply.details.clone());
+        info.response_code = Some(if self.form.grpc { StatusCode::OK } else { reply.status });
+        reply::render(reply, self.form, |response| rewrite::local_reply(response, self))
     }
 
     /// Lets the stream end with the body of `response`. A body that is here already ends it now.
@@ -158,7 +190,7 @@ impl Stream {
         self.connection.worker.telemetry.log(
             &self.connection.manager.access_logs,
             &self.captured,
-            &self.cx,
+            &self.format_cx(FormatCx::new(&self.cx)),
         );
         if let Some(chain) = self.chain.take() {
             chain.on_complete(&mut self.cx);

@@ -9,7 +9,12 @@ use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
+use http::HeaderMap;
+use palanquin_config::ir::route::ForwardAction;
 use tokio::time::Sleep;
+
+use crate::upstream::attempt::grpc_timeout;
+use crate::upstream::attempt::set_grpc_timeout;
 
 /// Which limit was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +27,27 @@ pub(crate) enum Expired {
     Request,
     /// The upstream did not answer completely (`RouteAction.timeout`).
     Response,
+}
+
+/// How long a stream of this route may take; `None` when the connection manager's limit stays. If that comes
+/// from `grpc-timeout`, the header tells the next hop the same limit. Envoy's `refreshDurationTimeout`, which looks at the
+/// header and not at whether the request is gRPC.
+pub(crate) fn stream_duration(
+    action: &ForwardAction,
+    headers: &mut HeaderMap,
+) -> Option<Option<Duration>> {
+    if action.grpc_timeout_header_max.is_none() && action.max_stream_duration.is_none() {
+        return None;
+    }
+    let asked = action.grpc_timeout_header_max.and_then(|max| {
+        let asked = grpc_timeout(headers)?;
+        Some(if max.is_zero() { asked } else { asked.min(max) })
+    });
+    let Some(asked) = asked else { return action.max_stream_duration };
+    let offset = action.grpc_timeout_header_offset.filter(|offset| *offset < asked);
+    let limit = asked - offset.unwrap_or(Duration::ZERO);
+    set_grpc_timeout(headers, limit);
+    Some(Some(limit))
 }
 
 /// The limits of a stream and what runs of them.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use palanquin_config::ir::access_log::AccessLog;
-use palanquin_filter_api::StreamCx;
+use palanquin_config::ir::format::FormatCx;
 use palanquin_filter_api::stats::Scope;
 use palanquin_filter_api::stats::tracing as stat;
 use tokio::sync::Notify;
@@ -75,11 +75,11 @@ impl WorkerTelemetry {
     }
 
     /// Writes the access logs of a finished request.
-    pub fn log(&self, logs: &[Arc<AccessLog>], captured: &Captured, stream: &StreamCx) {
+    pub fn log(&self, logs: &[Arc<AccessLog>], captured: &Captured, facts: &FormatCx<'_>) {
         if logs.is_empty() {
             return;
         }
-        let cx = captured.log_cx(stream, self.rng.next());
+        let cx = captured.log_cx(facts, self.rng.next());
         let mut buffers = self.logs.borrow_mut();
         for log in logs {
             buffers.write(log, &cx);

@@ -53,6 +53,7 @@ pub(crate) struct Attempts {
     interval: Duration,
     max_interval: Duration,
     timeout: Option<Duration>,
+    alt_response: bool,
     deadline: Option<Instant>,
     per_try: Option<Duration>,
     per_try_sleep: Option<Pin<Box<Sleep>>>,
@@ -75,6 +76,7 @@ impl Attempts {
             interval: policy.as_ref().map_or(DEFAULT_BASE, |policy| policy.base_interval),
             max_interval: policy.as_ref().map_or(DEFAULT_BASE * 10, |policy| policy.max_interval),
             timeout: action.timeout,
+            alt_response: false,
             deadline: None,
             per_try: policy.as_ref().and_then(|policy| policy.per_try_timeout),
             per_try_sleep: None,
@@ -82,8 +84,8 @@ impl Attempts {
             permit: None,
             policy,
         };
-        if grpc && let Some(max) = action.grpc_timeout_header_max {
-            attempts.limit_by_grpc_timeout(request.headers(), max, action.grpc_timeout_header_offset);
+        if grpc && let Some(max) = action.max_grpc_timeout {
+            attempts.limit_by_grpc_timeout(request.headers(), max, action.grpc_timeout_offset);
         }
         if request.headers().keys().any(|name| name.as_str().starts_with("x-envoy-")) {
             attempts.read_headers(request.headers_mut());
@@ -133,7 +135,8 @@ impl Attempts {
             self.header_names.extend(list.split(',').filter_map(|name| name.trim().parse().ok()));
         }
         headers.remove(names::X_ENVOY_HEDGE_ON_PER_TRY_TIMEOUT);
-        headers.remove(names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE);
+        let alt = headers.remove(names::X_ENVOY_UPSTREAM_RQ_TIMEOUT_ALT_RESPONSE);
+        self.alt_response = alt.is_some();
     }
 
     /// `grpc-timeout` is the limit, at most `max` (zero: any) and less `offset`.
@@ -143,8 +146,7 @@ impl Attempts {
         max: Duration,
         offset: Option<Duration>,
     ) {
-        let asked = headers.get(names::GRPC_TIMEOUT).and_then(|value| grpc_timeout(value.as_bytes()));
-        let mut limit = asked.unwrap_or(Duration::ZERO);
+        let mut limit = grpc_timeout(headers).unwrap_or(Duration::ZERO);
         if let Some(offset) = offset
             && limit > offset
         {
@@ -154,6 +156,11 @@ impl Attempts {
             limit = max;
         }
         self.timeout = (!limit.is_zero()).then_some(limit);
+    }
+
+    /// Whether a timeout is answered with 204 rather than 504.
+    pub(crate) fn wants_alt_response(&self) -> bool {
+        self.alt_response
     }
 
     /// How many attempts were begun.
@@ -227,8 +234,8 @@ impl Attempts {
 
     fn retries_response(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         let on = |condition| self.on.contains(condition);
-        if headers.contains_key(names::X_ENVOY_RATELIMITED) && !on(RetryOn::ENVOY_RATELIMITED) {
-            return false;
+        if headers.contains_key(names::X_ENVOY_RATELIMITED) {
+            return on(RetryOn::ENVOY_RATELIMITED);
         }
         let code = status.as_u16();
         on(RetryOn::FIVE_XX) && code >= 500
@@ -285,7 +292,26 @@ fn take_number(headers: &mut HeaderMap, name: &HeaderName) -> Option<u64> {
 }
 
 /// `grpc-timeout`: at most 8 digits and a unit (gRPC over HTTP/2).
-fn grpc_timeout(value: &[u8]) -> Option<Duration> {
+pub(crate) fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    parse_grpc_timeout(headers.get(names::GRPC_TIMEOUT)?.as_bytes())
+}
+
+/// Writes `limit` as `grpc-timeout`, as exactly as eight digits allow.
+pub(crate) fn set_grpc_timeout(headers: &mut HeaderMap, limit: Duration) {
+    const MOST: u128 = 99_999_999;
+    let ms = limit.as_millis();
+    let text = match ms {
+        0..=MOST => format!("{ms}m"),
+        _ if ms / 1000 <= MOST => format!("{}S", ms / 1000),
+        _ if ms / 60_000 <= MOST => format!("{}M", ms / 60_000),
+        _ => format!("{}H", (ms / 3_600_000).min(MOST)),
+    };
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(names::GRPC_TIMEOUT, value);
+    }
+}
+
+fn parse_grpc_timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if !(1..=8).contains(&digits.len()) {
         return None;
@@ -324,6 +350,7 @@ mod tests {
             interval: DEFAULT_BASE,
             max_interval: DEFAULT_BASE * 10,
             timeout: None,
+            alt_response: false,
             deadline: None,
             per_try: None,
             per_try_sleep: None,
@@ -378,10 +405,19 @@ mod tests {
 
     #[test]
     fn grpc_timeouts_are_read_with_their_unit() {
-        assert_eq!(grpc_timeout(b"100m"), Some(Duration::from_millis(100)));
-        assert_eq!(grpc_timeout(b"2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(grpc_timeout(b"123456789S"), None);
-        assert_eq!(grpc_timeout(b"5"), None);
-        assert_eq!(grpc_timeout(b""), None);
+        assert_eq!(parse_grpc_timeout(b"100m"), Some(Duration::from_millis(100)));
+        assert_eq!(parse_grpc_timeout(b"2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(parse_grpc_timeout(b"123456789S"), None);
+        assert_eq!(parse_grpc_timeout(b"5"), None);
+        assert_eq!(parse_grpc_timeout(b""), None);
+    }
+
+    #[test]
+    fn grpc_timeouts_are_written_in_the_finest_unit_that_fits() {
+        for (seconds, want) in [(0, "0m"), (99_999, "99999000m"), (100_000, "100000S")] {
+            let mut headers = HeaderMap::new();
+            set_grpc_timeout(&mut headers, Duration::from_secs(seconds));
+            assert_eq!(headers["grpc-timeout"], want);
+        }
     }
 }

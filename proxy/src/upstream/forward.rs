@@ -15,6 +15,7 @@ use palanquin_config::ir::route::ClusterRef;
 use palanquin_config::ir::route::ClusterSpecifier;
 use palanquin_config::ir::route::ForwardAction;
 use palanquin_filter_api::Body;
+use palanquin_filter_api::GrpcStatus;
 use palanquin_filter_api::LocalReply;
 use palanquin_filter_api::ResponseFlags;
 use palanquin_filter_api::stats::cluster as stat;
@@ -33,6 +34,9 @@ use crate::http::route::Matched;
 use crate::http::stream::Stream;
 use crate::http::timeouts::Expired;
 use crate::worker::Rng;
+
+/// What a gRPC client is told when its stream took too long.
+const DEADLINE_EXCEEDED: GrpcStatus = GrpcStatus(4);
 
 /// The cluster that a route drew for a request.
 #[derive(Debug, Default)]
@@ -103,6 +107,7 @@ pub(crate) async fn forward(
 
     let mut attempts = Attempts::new(action, &mut request, stream.form.grpc);
     rewrite::request(&mut request, matched, action, stream, &attempts);
+    stream.keep(&request);
     let (mut head, body) = request.into_parts();
     let mut replay = replay::Replay::new(body, attempts.may_retry(), replay_limit(matched, config));
     let mut tried: Vec<Arc<super::Host>> = Vec::new();
@@ -145,7 +150,7 @@ pub(crate) async fn forward(
                     Poll::Pending => stream.timeouts.poll(cx).map(Some),
                 });
                 if let Some(expired) = expired.await {
-                    return Err(expire(expired, &cluster, stream));
+                    return Err(expire(expired, &cluster, &attempts, stream));
                 }
             }
             Verdict::Exhausted | Verdict::Done => {
@@ -192,7 +197,8 @@ async fn send_once(
         rng: &stream.connection.worker.rng,
     };
     let host = cluster.pick(&pick).map_err(Failure::Send)?;
-    rewrite::for_host(&mut request, action, &host);
+    let envoy_headers = !stream.manager().suppress_envoy_headers;
+    rewrite::for_host(&mut request, action, &host, envoy_headers);
     let info = &mut stream.cx.info.upstream;
     info.host = Some(Arc::clone(host.name()));
     if attempts.avoids_previous_hosts() {
@@ -216,6 +222,7 @@ async fn send_once(
             stream.timeouts.set_response_deadline(attempts.deadline(Instant::now()));
         }
         if attempts.poll_per_try(cx).is_ready() {
+            cluster.stats().inc(stat::UPSTREAM_RQ_PER_TRY_TIMEOUT);
             return Poll::Ready(Err(Failure::PerTryTimeout));
         }
         stream.timeouts.poll(cx).map(|expired| Err(Failure::Expired(expired)))
@@ -272,11 +279,17 @@ fn accept(
     info.upstream.tls = connection.tls;
     let began = info.timing.upstream_start.unwrap_or(info.timing.start);
     let elapsed = now.saturating_duration_since(began);
+    info.response_code = Some(response.status());
     cluster.count_response(response.status(), elapsed);
     if attempts.count() > 1 && !response.status().is_server_error() {
         cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_SUCCESS);
     }
-    rewrite::response(&mut response, matched, stream, attempts.count(), elapsed);
+    // An upstream that answers before the request is complete has no time of its own.
+    let service_time = match &stream.request_progress {
+        None => Some(elapsed),
+        Some(body) => body.end().map(|end| now.saturating_duration_since(end.max(began))),
+    };
+    rewrite::response(&mut response, matched, stream, service_time);
     response
 }
 
@@ -288,11 +301,8 @@ fn refuse(
     stream: &mut Stream,
 ) -> Box<LocalReply> {
     let reply = match failure {
-        Failure::Expired(expired) => return expire(expired, cluster, stream),
-        Failure::PerTryTimeout => {
-            cluster.stats().inc(stat::UPSTREAM_RQ_PER_TRY_TIMEOUT);
-            timeout_reply("upstream_per_try_timeout")
-        }
+        Failure::Expired(expired) => return expire(expired, cluster, attempts, stream),
+        Failure::PerTryTimeout => timeout_reply("upstream_per_try_timeout", attempts),
         Failure::Send(failure) => {
             stream.cx.info.upstream.transport_failure =
                 failure.transport_failure().map(|text| Cow::Owned(text.to_owned()));
@@ -305,12 +315,21 @@ fn refuse(
     Box::new(reply)
 }
 
-fn expire(expired: Expired, cluster: &LocalCluster, stream: &Stream) -> Box<LocalReply> {
+fn expire(
+    expired: Expired,
+    cluster: &LocalCluster,
+    attempts: &Attempts,
+    stream: &Stream,
+) -> Box<LocalReply> {
     let stats = &stream.manager().stats;
+    // 408 while the request is incomplete, 504 when the upstream is what is slow.
+    let incomplete = stream.request_progress.as_ref().is_some_and(|body| body.end().is_none());
+    let late =
+        if incomplete { StatusCode::REQUEST_TIMEOUT } else { StatusCode::GATEWAY_TIMEOUT };
     let reply = match expired {
         Expired::Response => {
             cluster.stats().inc(stat::UPSTREAM_RQ_TIMEOUT);
-            timeout_reply("response_timeout")
+            timeout_reply("response_timeout", attempts)
         }
         Expired::Request => {
             stats.inc(http_stat::DOWNSTREAM_RQ_TIMEOUT);
@@ -319,21 +338,14 @@ fn expire(expired: Expired, cluster: &LocalCluster, stream: &Stream) -> Box<Loca
         }
         Expired::Idle => {
             stats.inc(http_stat::DOWNSTREAM_RQ_IDLE_TIMEOUT);
-            // 408 while the request is incomplete, 504 when the upstream is what is slow.
-            let incomplete =
-                stream.request_progress.as_ref().is_some_and(|body| body.end().is_none());
-            let status = if incomplete {
-                StatusCode::REQUEST_TIMEOUT
-            } else {
-                StatusCode::GATEWAY_TIMEOUT
-            };
-            LocalReply::new(status, "stream_idle_timeout")
+            LocalReply::new(late, "stream_idle_timeout")
                 .with_flags(ResponseFlags::STREAM_IDLE_TIMEOUT)
                 .with_body("stream timeout")
         }
         Expired::MaxDuration => {
             stats.inc(http_stat::DOWNSTREAM_RQ_MAX_DURATION_REACHED);
-            LocalReply::new(StatusCode::REQUEST_TIMEOUT, "max_duration_timeout")
+            LocalReply::new(late, "max_duration_timeout")
+                .with_grpc_status(DEADLINE_EXCEEDED)
                 .with_flags(ResponseFlags::DURATION_TIMEOUT)
                 .with_body("downstream duration timeout")
         }
@@ -344,7 +356,11 @@ fn expire(expired: Expired, cluster: &LocalCluster, stream: &Stream) -> Box<Loca
     Box::new(reply)
 }
 
-fn timeout_reply(details: &'static str) -> LocalReply {
+fn timeout_reply(details: &'static str, attempts: &Attempts) -> LocalReply {
+    if attempts.wants_alt_response() {
+        return LocalReply::new(StatusCode::NO_CONTENT, details)
+            .with_flags(ResponseFlags::UPSTREAM_REQUEST_TIMEOUT);
+    }
     LocalReply::new(StatusCode::GATEWAY_TIMEOUT, details)
         .with_flags(ResponseFlags::UPSTREAM_REQUEST_TIMEOUT)
         .with_body("upstream request timeout")

@@ -19,7 +19,7 @@ pub mod dns;
 pub mod failure;
 pub(crate) mod forward;
 
-mod attempt;
+pub(crate) mod attempt;
 mod balance;
 mod cluster;
 mod connect;
@@ -28,7 +28,7 @@ mod host_set;
 mod local;
 mod pool;
 mod replay;
-mod rewrite;
+pub(crate) mod rewrite;
 #[cfg(test)]
 mod testing;
 

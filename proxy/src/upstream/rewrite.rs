@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Request;
 use http::Response;
@@ -47,36 +48,56 @@ pub(crate) fn request(
     }
     let own = weighted.map(|weighted| &weighted.request_headers);
     let levels = own.into_iter().chain(&matched.route().request_headers);
-    header_mutation::request(request, levels, &stream.cx);
-    host(request, action, weighted);
+    header_mutation::request(request, levels, stream);
+    host(request, action, weighted, envoy_headers);
     path(request, matched, action, envoy_headers);
 }
 
 /// What depends on the endpoint, for each attempt.
-pub(crate) fn for_host(request: &mut Request<Body>, action: &ForwardAction, host: &Host) {
+pub(crate) fn for_host(
+    request: &mut Request<Body>,
+    action: &ForwardAction,
+    host: &Host,
+    envoy_headers: bool,
+) {
     if matches!(action.host_rewrite, HostRewrite::Auto)
         && !host.endpoint().hostname.is_empty()
         && let Ok(value) = HeaderValue::from_str(&host.endpoint().hostname)
     {
-        set_host(request, action, value);
+        set_host(request, action, value, envoy_headers);
     }
 }
 
-/// Headers of the response.
+/// Headers of the response. `elapsed` is the upstream's time since the request was complete; a response
+/// that came before has none.
 pub(crate) fn response(
     response: &mut Response<Body>,
     matched: &Matched,
     stream: &Stream,
-    attempts: u32,
-    elapsed: Duration,
+    elapsed: Option<Duration>,
 ) {
-    if !stream.manager().suppress_envoy_headers {
+    if !stream.manager().suppress_envoy_headers
+        && let Some(elapsed) = elapsed
+    {
         let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         response
             .headers_mut()
             .insert(names::X_ENVOY_UPSTREAM_SERVICE_TIME, HeaderValue::from(ms));
     }
-    if matched.virtual_host().include_attempt_count_in_response {
+    configured(response, matched, stream);
+}
+
+/// Headers of an answer of our own, if a route was found.
+pub(crate) fn local_reply(response: &mut Response<Body>, stream: &Stream) {
+    if let Some(matched) = &stream.matched {
+        configured(response, matched, stream);
+    }
+}
+
+/// What the route's configuration adds to a response and removes from it.
+fn configured(response: &mut Response<Body>, matched: &Matched, stream: &Stream) {
+    let attempts = stream.cx.info.upstream.attempts;
+    if attempts > 0 && matched.virtual_host().include_attempt_count_in_response {
         response.headers_mut().insert(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(attempts));
     }
     let own: Option<&HeaderMutations> = match &matched.route().action {
@@ -84,7 +105,7 @@ pub(crate) fn response(
         _ => None,
     };
     let levels = own.into_iter().chain(&matched.route().response_headers);
-    header_mutation::response(response, levels, &stream.cx);
+    header_mutation::response(response, levels, stream);
 }
 
 fn weighted<'a>(action: &'a ForwardAction, stream: &Stream) -> Option<&'a WeightedCluster> {
@@ -94,39 +115,52 @@ fn weighted<'a>(action: &'a ForwardAction, stream: &Stream) -> Option<&'a Weight
     }
 }
 
-fn host(request: &mut Request<Body>, action: &ForwardAction, weighted: Option<&WeightedCluster>) {
-    let literal = weighted.and_then(|weighted| weighted.host_rewrite.clone());
-    let value = match (&action.host_rewrite, literal) {
-        (_, Some(literal)) => Some(literal),
-        (HostRewrite::Literal(value), None) => Some(value.clone()),
-        (HostRewrite::Header(name), None) => request.headers().get(name).cloned(),
-        (HostRewrite::PathRegex(rewrite), None) => {
+fn host(
+    request: &mut Request<Body>,
+    action: &ForwardAction,
+    weighted: Option<&WeightedCluster>,
+    envoy_headers: bool,
+) {
+    if let Some(literal) = weighted.and_then(|weighted| weighted.host_rewrite.clone()) {
+        // As in Envoy this one leaves no trace of the old host.
+        request.headers_mut().insert(header::HOST, literal);
+        return;
+    }
+    let value = match &action.host_rewrite {
+        HostRewrite::Literal(value) => Some(value.clone()),
+        HostRewrite::Header(name) => request.headers().get(name).cloned(),
+        HostRewrite::PathRegex(rewrite) => {
             let host = rewrite.regex.replace_all(request.uri().path(), &*rewrite.substitution);
             HeaderValue::from_str(&host).ok()
         }
-        (HostRewrite::None | HostRewrite::Auto, None) => None,
+        HostRewrite::None | HostRewrite::Auto => None,
     };
     if let Some(value) = value.filter(|value| !value.is_empty()) {
-        set_host(request, action, value);
+        set_host(request, action, value, envoy_headers);
     }
 }
 
-fn set_host(request: &mut Request<Body>, action: &ForwardAction, value: HeaderValue) {
-    let old = request.headers_mut().insert(header::HOST, value);
-    if action.append_x_forwarded_host
-        && let Some(old) = old
-    {
-        let headers = request.headers_mut();
-        let joined = match headers.get(names::X_FORWARDED_HOST) {
-            Some(before) => {
-                HeaderValue::from_bytes(&[before.as_bytes(), old.as_bytes()].join(&b","[..])).ok()
-            }
-            None => Some(old),
-        };
-        if let Some(joined) = joined {
-            headers.insert(names::X_FORWARDED_HOST, joined);
-        }
+/// Changes the host; the old one is told in `x-envoy-original-host`, and in `x-forwarded-host` if the route
+/// says so and it does not stand there already.
+fn set_host(
+    request: &mut Request<Body>,
+    action: &ForwardAction,
+    value: HeaderValue,
+    envoy_headers: bool,
+) {
+    let headers = request.headers_mut();
+    let Some(old) = headers.insert(header::HOST, value) else { return };
+    if action.append_x_forwarded_host && last_forwarded_host(headers) != Some(old.as_bytes()) {
+        names::append(headers, names::X_FORWARDED_HOST, &old, b",");
     }
+    if envoy_headers {
+        headers.entry(names::X_ENVOY_ORIGINAL_HOST).or_insert(old);
+    }
+}
+
+fn last_forwarded_host(headers: &HeaderMap) -> Option<&[u8]> {
+    let line = headers.get_all(names::X_FORWARDED_HOST).iter().next_back()?;
+    Some(line.as_bytes().rsplit(|byte| *byte == b',').next()?.trim_ascii())
 }
 
 fn path(request: &mut Request<Body>, matched: &Matched, action: &ForwardAction, envoy_headers: bool) {

@@ -10,7 +10,6 @@ use palanquin_config::ir::format;
 use palanquin_config::ir::format::FormatCx;
 use palanquin_config::ir::format::Headers;
 use palanquin_config::ir::format::TraceIds;
-use palanquin_filter_api::StreamCx;
 
 /// Values that access logs ask for, taken while the messages are there. Without access logs nothing is
 /// taken.
@@ -27,7 +26,11 @@ impl Captured {
     /// Keeps what is asked for of a request, or what it has become; a later call replaces an earlier.
     pub fn request<B>(&mut self, logs: &[Arc<AccessLog>], request: &Request<B>, scheme: &str) {
         if let Some(log) = logs.first() {
-            self.request = Some(Box::new(log.capture.request(request, scheme)));
+            let kept = log.capture.request(request, scheme);
+            match &mut self.request {
+                Some(before) => **before = kept,
+                none => *none = Some(Box::new(kept)),
+            }
         }
     }
 
@@ -56,10 +59,10 @@ impl Captured {
         self.trace
     }
 
-    /// What formats and filters read when the request is over.
+    /// What formats and filters read when the request is over: the stream's facts and what was kept.
     pub(in crate::telemetry) fn log_cx<'a>(
         &'a self,
-        stream: &'a StreamCx,
+        facts: &FormatCx<'a>,
         random: u64,
     ) -> LogCx<'a> {
         let kept = |captured: &'a Option<format::Captured>| match captured {
@@ -71,7 +74,7 @@ impl Captured {
             response: kept(&self.response),
             trailers: kept(&self.trailers),
             trace: self.trace,
-            ..FormatCx::new(stream)
+            ..*facts
         };
         let matched = self.request.as_ref().and_then(|request| request.matched());
         LogCx { format, matched, traced: self.traced, random }

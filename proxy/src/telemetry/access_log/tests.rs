@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use palanquin_config::ir::access_log::{AccessLog, Line, Sink};
-use palanquin_config::ir::format::{Capture, Format, Missing, Needs, TraceIds};
+use palanquin_config::ir::format::{Capture, Format, FormatCx, Missing, Needs, TraceIds};
 use palanquin_filter_api::stats::Registry;
 use palanquin_filter_api::{ConnectionInfo, StreamCx, StreamInfo, Upstreams};
 
@@ -108,7 +108,7 @@ async fn a_requests_line_is_in_the_file_a_moment_later() {
 
     let (telemetry, _spans) = Telemetry::start(&Registry::new(1), Node::default()).unwrap();
     let worker = telemetry.worker();
-    worker.log(&logs, &captured, &stream());
+    worker.log(&logs, &captured, &FormatCx::new(&stream()));
     // Virtual time: 200 ms pass at once when nothing else is to be done.
     assert!(tokio::time::timeout(Duration::from_secs(1), worker.run()).await.is_err());
     telemetry.flush_logs(LIMIT);
@@ -126,7 +126,7 @@ fn a_worker_that_ends_loses_no_line() {
     let stream = stream();
     // More than one buffer of 64 KiB.
     for _ in 0..5_000 {
-        worker.log(&logs, &Captured::default(), &stream);
+        worker.log(&logs, &Captured::default(), &FormatCx::new(&stream));
     }
     drop(worker);
     telemetry.flush_logs(LIMIT);

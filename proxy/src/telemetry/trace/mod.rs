@@ -10,7 +10,7 @@
 
 mod attributes;
 mod batch;
-mod context;
+pub(crate) mod context;
 mod otlp;
 mod record;
 mod sampler;
