@@ -17,8 +17,6 @@ use tonic::client::GrpcService;
 use tonic::codegen::Body as HttpBody;
 use tonic::codegen::StdError;
 use tracing::debug;
-use tracing::info;
-use tracing::warn;
 
 use crate::backoff::Backoff;
 use crate::client::Command;
@@ -118,7 +116,7 @@ where
                 }
                 Step::Failed(error) => self.lose(error),
                 Step::Received(Received::Opened) => {
-                    info!("xDS stream open");
+                    debug!("xDS stream open");
                     self.stats.set_connected(true);
                     self.notify(Notice::Connected);
                 }
@@ -175,7 +173,8 @@ where
     /// Ends the stream or the attempt at one, and waits before the next.
     fn lose(&mut self, error: StreamError) {
         let wait = self.backoff.next_wait();
-        warn!(%error, retry_in = ?wait, "no xDS stream");
+        // The owner hears of it as well, and knows what it means.
+        debug!(%error, retry_in = ?wait, "no xDS stream");
         self.phase = Phase::BackingOff(Instant::now() + wait);
         self.state.on_stream_closed();
         self.stats.set_connected(false);

@@ -44,7 +44,10 @@ pub enum ResourceSource {
     #[default]
     None,
     /// The ADS stream.
-    Ads,
+    Ads {
+        /// After this it is known that none come; zero: never. Default 15 s.
+        initial_fetch_timeout: Duration,
+    },
     /// A file, watched.
     Path(std::path::PathBuf),
 }

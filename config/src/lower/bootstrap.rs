@@ -1,7 +1,6 @@
 //! The bootstrap: everything that is known before a control plane is asked.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +135,8 @@ impl Lowering<'_> {
             .and_then(|config| self.field("ads_config", |cx| cx.ads(config, resources)));
         let lds = self.resource_source("lds_config", dynamic.lds_config.as_ref());
         let cds = self.resource_source("cds_config", dynamic.cds_config.as_ref());
-        if dynamic.ads_config.is_none() && [&lds, &cds].contains(&&ResourceSource::Ads) {
+        let is_ads = |source: &ResourceSource| matches!(source, ResourceSource::Ads { .. });
+        if dynamic.ads_config.is_none() && (is_ads(&lds) || is_ads(&cds)) {
             // Envoy starts, and waits for ever.
             self.warning("ads is used, but there is no ads_config: nothing will come")
                 .hint("add dynamic_resources.ads_config");
@@ -161,9 +161,10 @@ impl Lowering<'_> {
             return ResourceSource::None;
         }
         match self.config_source(field, source) {
-            Some(source) => {
-                source.path.map_or(ResourceSource::Ads, |path: PathBuf| ResourceSource::Path(path))
-            }
+            Some(source) => match source.path {
+                Some(path) => ResourceSource::Path(path),
+                None => ResourceSource::Ads { initial_fetch_timeout: source.initial_fetch_timeout },
+            },
             None => ResourceSource::None,
         }
     }

@@ -136,16 +136,16 @@ impl Control {
         }
         self.listeners_from = bootstrap.dynamic.lds.clone();
         if let Some(plane) = &mut self.plane
-            && bootstrap.dynamic.cds == ResourceSource::Ads
+            && let ResourceSource::Ads { initial_fetch_timeout } = bootstrap.dynamic.cds
         {
-            plane.subscribe_clusters();
+            plane.subscribe_clusters(initial_fetch_timeout);
         }
         self.files =
             [(Kind::Cluster, &bootstrap.dynamic.cds), (Kind::Listener, &bootstrap.dynamic.lds)]
                 .into_iter()
                 .filter_map(|(kind, source)| match source {
                     ResourceSource::Path(path) => Some((kind, path.clone())),
-                    ResourceSource::None | ResourceSource::Ads => None,
+                    ResourceSource::None | ResourceSource::Ads { .. } => None,
                 })
                 .collect();
         self.feed_all();
@@ -180,7 +180,7 @@ impl Control {
 
     /// Whether everything that was asked for at the start is here, or known not to come.
     pub fn is_initialized(&self) -> bool {
-        let asked = self.listeners_from == ResourceSource::Ads;
+        let asked = matches!(self.listeners_from, ResourceSource::Ads { .. });
         self.clusters.warming().is_empty()
             && self.listeners.warming().is_empty()
             && (!asked || self.plane.as_ref().is_some_and(ControlPlane::has_listeners))

@@ -47,12 +47,12 @@ impl Control {
 
     /// Asks for listeners once the first clusters are warm: their routes would name them.
     fn start_listeners(&mut self) {
-        if self.listeners_from == ResourceSource::Ads
+        if let ResourceSource::Ads { initial_fetch_timeout } = self.listeners_from
             && self.clusters.warming().is_empty()
             && let Some(plane) = &mut self.plane
             && plane.has_clusters()
         {
-            plane.subscribe_listeners();
+            plane.subscribe_listeners(initial_fetch_timeout);
         }
     }
 

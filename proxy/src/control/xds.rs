@@ -150,18 +150,20 @@ impl ControlPlane {
         }
     }
 
-    /// Asks for every cluster.
-    pub(super) fn subscribe_clusters(&mut self) {
+    /// Asks for every cluster; after `limit` it is known that none come (zero: never).
+    pub(super) fn subscribe_clusters(&mut self, limit: Duration) {
         if self.clusters.is_none() {
             self.has_clusters = false;
-            self.clusters = Some(self.handle.subscribe_all(&self.types.cluster));
+            let all = self.handle.subscribe_within(&self.types.cluster, WILDCARD, within(limit));
+            self.clusters = Some(all);
         }
     }
 
-    /// Asks for every listener.
-    pub(super) fn subscribe_listeners(&mut self) {
+    /// Asks for every listener, within `limit` likewise.
+    pub(super) fn subscribe_listeners(&mut self, limit: Duration) {
         if self.listeners.is_none() {
-            self.listeners = Some(self.handle.subscribe_all(&self.types.listener));
+            let all = self.handle.subscribe_within(&self.types.listener, WILDCARD, within(limit));
+            self.listeners = Some(all);
         }
     }
 
