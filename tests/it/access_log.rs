@@ -5,7 +5,7 @@ use std::path::Path;
 use palanquin_tests::config::Http;
 use palanquin_tests::config::cluster;
 use palanquin_tests::proxy::Proxy;
-use palanquin_tests::raw::closed_port;
+use palanquin_tests::raw::ClosedPort;
 use palanquin_tests::time::eventually;
 use palanquin_tests::upstream::Upstream;
 use tempfile::TempDir;
@@ -51,7 +51,8 @@ async fn the_default_format_is_envoys() {
 async fn a_json_format_keeps_types_and_tells_failures() {
     let directory = tempfile::tempdir().unwrap();
     let format = "log_format: { json_format: { status: '%RESPONSE_CODE%', flags: '%RESPONSE_FLAGS%', path: '%REQ(:PATH)%', cluster: '%UPSTREAM_CLUSTER%', details: '%RESPONSE_CODE_DETAILS%' } }";
-    let clusters = [cluster("blue", &[closed_port().await])];
+    let closed = ClosedPort::reserve();
+    let clusters = [cluster("blue", &[closed.address])];
     let proxy = Proxy::http(logged(&directory, format), &clusters).await;
     proxy.get("/p").await;
     let line: serde_json::Value =

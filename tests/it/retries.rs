@@ -12,9 +12,9 @@ use palanquin_tests::config::Http;
 use palanquin_tests::config::cluster;
 use palanquin_tests::config::cluster_with;
 use palanquin_tests::proxy::Proxy;
+use palanquin_tests::raw::ClosedPort;
 use palanquin_tests::raw::RawConnection;
 use palanquin_tests::raw::RawUpstream;
-use palanquin_tests::raw::closed_port;
 use palanquin_tests::upstream::Upstream;
 use palanquin_tests::upstream::echo;
 use palanquin_tests::upstream::full;
@@ -113,7 +113,8 @@ async fn a_body_is_sent_again_as_it_was() {
 #[tokio::test]
 async fn a_host_that_cannot_be_reached_is_passed_over() {
     let blue = Upstream::echo("blue").await;
-    let addresses = [closed_port().await, blue.address];
+    let closed = ClosedPort::reserve();
+    let addresses = [closed.address, blue.address];
     let proxy = Proxy::http(
         retrying("retry_on: connect-failure, num_retries: 2"),
         &[cluster("blue", &addresses)],

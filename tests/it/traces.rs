@@ -11,7 +11,7 @@ use palanquin_tests::config::cluster;
 use palanquin_tests::config::cluster_with;
 use palanquin_tests::otlp::Collector;
 use palanquin_tests::proxy::Proxy;
-use palanquin_tests::raw::closed_port;
+use palanquin_tests::raw::ClosedPort;
 use palanquin_tests::time::eventually;
 use palanquin_tests::upstream::Upstream;
 use palanquin_tests::upstream::full;
@@ -126,8 +126,9 @@ async fn an_invalid_traceparent_is_replaced() {
 #[tokio::test]
 async fn a_failed_request_is_an_error_on_its_span() {
     let collector = Collector::start().await;
+    let closed = ClosedPort::reserve();
     let clusters = [
-        cluster("blue", &[closed_port().await]),
+        cluster("blue", &[closed.address]),
         cluster_with("collector", &[collector.address], HTTP2),
     ];
     let proxy = Proxy::http(traced(""), &clusters).await;
@@ -141,7 +142,8 @@ async fn a_failed_request_is_an_error_on_its_span() {
 
 #[tokio::test]
 async fn a_collector_that_is_away_costs_no_request() {
-    let (proxy, _blue) = world(traced(""), closed_port().await).await;
+    let closed = ClosedPort::reserve();
+    let (proxy, _blue) = world(traced(""), closed.address).await;
     let mut connection = Client::http1(proxy.address().await).await;
     for _ in 0..1000 {
         assert_eq!(connection.get("/").await.status(), 200);

@@ -5,14 +5,15 @@ use palanquin_tests::config::Http;
 use palanquin_tests::config::cluster;
 use palanquin_tests::config::cluster_with;
 use palanquin_tests::proxy::Proxy;
+use palanquin_tests::raw::ClosedPort;
 use palanquin_tests::raw::RawConnection;
 use palanquin_tests::raw::RawUpstream;
-use palanquin_tests::raw::closed_port;
 use palanquin_tests::upstream::Upstream;
 
 #[tokio::test]
 async fn an_upstream_that_refuses_connections_is_answered_503_with_the_reason() {
-    let proxy = Proxy::http(Http::to("blue"), &[cluster("blue", &[closed_port().await])]).await;
+    let closed = ClosedPort::reserve();
+    let proxy = Proxy::http(Http::to("blue"), &[cluster("blue", &[closed.address])]).await;
     let answer = proxy.get("/").await;
     assert_eq!(answer.status(), 503);
     assert_eq!(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 
 use crate::time::within;
@@ -231,9 +232,26 @@ impl RawUpstream {
     }
 }
 
-/// An address that nobody listens on.
-pub async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// An address that nobody listens on, and nobody else can while this lives: connections are refused.
+#[derive(Debug)]
+pub struct ClosedPort {
+    /// The address.
+    pub address: SocketAddr,
+    socket: TcpSocket,
+}
+
+impl ClosedPort {
+    /// Takes a port of the system's choice.
+    pub fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Self { address: socket.local_addr().unwrap(), socket }
+    }
+
+    /// Listens on it from now on.
+    pub fn listen(self) -> TcpListener {
+        self.socket.listen(1024).unwrap()
+    }
 }
 
 fn has_no_body(status: u16) -> bool {

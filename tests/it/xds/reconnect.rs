@@ -1,7 +1,10 @@
 //! A control plane that goes away and comes back.
 
+use palanquin_tests::config;
 use palanquin_tests::control_plane::ControlPlane;
 use palanquin_tests::control_plane::Kind;
+use palanquin_tests::proxy::Proxy;
+use palanquin_tests::raw::ClosedPort;
 use palanquin_tests::upstream::Upstream;
 use tokio::net::TcpListener;
 
@@ -79,12 +82,9 @@ async fn a_control_plane_that_is_away_takes_nothing_with_it_and_is_found_again()
 #[tokio::test]
 async fn a_proxy_that_starts_before_its_control_plane_serves_once_it_is_there() {
     let blue = Upstream::echo("blue").await;
-    let address = palanquin_tests::raw::closed_port().await;
-    let proxy =
-        palanquin_tests::proxy::Proxy::launch(&palanquin_tests::config::dynamic(address, DELTA))
-            .await;
+    let closed = ClosedPort::reserve();
+    let proxy = Proxy::launch(&config::dynamic(closed.address, DELTA)).await;
     assert_eq!(proxy.admin_get("/ready").await.status(), 503);
-    let listener = TcpListener::bind(address).await.unwrap();
-    let _plane = ControlPlane::start_on(listener, world("blue", blue.address));
+    let _plane = ControlPlane::start_on(closed.listen(), world("blue", blue.address));
     answered_by(&proxy, "blue").await;
 }
