@@ -10,6 +10,7 @@
 
 mod clusters;
 mod config_dump;
+mod gauges;
 mod guard;
 mod listeners;
 mod memory;

@@ -5,6 +5,7 @@ use http::Response;
 use http::StatusCode;
 
 use super::AdminState;
+use super::gauges;
 use super::pages::Query;
 use super::reply;
 use crate::telemetry::stats;
@@ -46,6 +47,7 @@ fn show(
         Err(refused) => return *refused,
     };
     let selection = stats::Selection { filter, used_only: query.get("usedonly").is_some() };
+    let _server = gauges::measure(state);
     let extra = state.logs.counts();
     write(stats::Source { registry: &state.stats, extra: &extra }, &selection)
 }
