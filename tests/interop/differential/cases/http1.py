@@ -69,7 +69,7 @@ HEADS = Group("h1-heads", hcm=SOON, vhosts=ROUTES, cases=[
     raw("no colon", HEAD + b"Xa\r\n\r\n", 400),
     raw("a NUL in a value", HEAD + b"X: a\0b\r\n\r\n", 400),
     raw("a bare CR in a value", HEAD + b"X: a\rb\r\n\r\n", 200, wanted=STRICT, why="security.md: no bare CR"),
-    raw("a bare LF as line end", b"GET / HTTP/1.1\nHost: a.test\n\n", None, seconds=2),
+    raw("a bare LF as line end", b"GET / HTTP/1.1\nHost: a.test\n\n", None, seconds=2, wanted=STRICT, why="security.md: no bare LF"),
     raw("a control character in a value", HEAD + b"X: a\x01b\r\n\r\n", 400),
     raw("a DEL in a value", HEAD + b"X: a\x7fb\r\n\r\n", None),
     raw("a parenthesis in a name", HEAD + b"X(y): a\r\n\r\n", 400),
@@ -85,12 +85,14 @@ HEADS = Group("h1-heads", hcm=SOON, vhosts=ROUTES, cases=[
     raw("HTTP/1.2", b"GET / HTTP/1.2\r\nHost: a.test\r\n\r\n", None),
     raw("HTTP/0.9 as a version", b"GET / HTTP/0.9\r\nHost: a.test\r\n\r\n", None),
     raw("http/1.1 in lower case", b"GET / http/1.1\r\nHost: a.test\r\n\r\n", 400),
-    raw("two spaces in the request line", b"GET  / HTTP/1.1\r\nHost: a.test\r\n\r\n", None),
+    raw("two spaces in the request line", b"GET  / HTTP/1.1\r\nHost: a.test\r\n\r\n", None, wanted=STRICT, why="RFC 9112 3: one space"),
     raw("a tab in the request line", b"GET\t/\tHTTP/1.1\r\nHost: a.test\r\n\r\n", 200, wanted=STRICT, why="RFC 9112 3: a strict parser"),
     raw("a space in the path", b"GET /a b HTTP/1.1\r\nHost: a.test\r\n\r\n", 400),
     raw("a path without a slash", b"GET path HTTP/1.1\r\nHost: a.test\r\n\r\n", None),
     raw("a byte above 127 in the path", b"GET /caf\xe9 HTTP/1.1\r\nHost: a.test\r\n\r\n", None),
-    raw("odd characters in the path", b"GET /a|b\"<>^`{}\\ HTTP/1.1\r\nHost: a.test\r\n\r\n", None),
+    raw("odd characters in the path", b"GET /a|b\"<>^`{}\\ HTTP/1.1\r\nHost: a.test\r\n\r\n", None,
+        wanted=lambda seen: [] if [one["line"] for one in seen["origins"]] == ["GET /a|b%22%3C%3E^%60{}\\ HTTP/1.1"] else [str(seen["origins"])],
+        why="RFC 3986 forbids them in a URI; Envoy passes all on, we encode those that another parser may stumble over"),
     raw("a fragment in the path", b"GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n", None),
     raw("an absolute target", b"GET http://a.test/abs?q HTTP/1.1\r\nHost: other.test\r\n\r\n", None),
     raw("an absolute target of https", b"GET https://a.test/abs HTTP/1.1\r\nHost: a.test\r\n\r\n", None),
@@ -104,7 +106,8 @@ HEADS = Group("h1-heads", hcm=SOON, vhosts=ROUTES, cases=[
     raw("a head just below 60 KiB", HEAD + b"X: " + b"a" * 60_000 + b"\r\n\r\n"),
     raw("101 headers are 431", HEAD + b"".join(b"x-%d: 1\r\n" % n for n in range(101)) + b"\r\n", 431),
     raw("a long path", b"GET /" + b"p" * 8000 + b" HTTP/1.1\r\nHost: a.test\r\n\r\n"),
-    raw("the HTTP/2 preface on an HTTP/1 route", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None, methods=["PRI"], seconds=2),
+    raw("the HTTP/2 preface on an HTTP/1 route", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None, methods=["PRI"], seconds=2,
+        ignore=(r"^unparsed",)),  # both answer with SETTINGS, of their own values
     raw("TLS on a cleartext port", b"\x16\x03\x01\x00\xc8\x01\x00\x00\xc4\x03\x03" + b"\x00" * 60, None, methods=["GET"], seconds=2),
 ])
 
@@ -190,7 +193,7 @@ UPGRADES = Group("h1-upgrade", hcm={"upgrade_configs": [{"upgrade_type": "websoc
         settle=0.5),
     raw("a refused websocket", request(headers=SOCKET), 403, script=[reply("403 Forbidden")]),
     raw("a websocket in other letters", [request(headers=[("Connection", "keep-alive, UPGRADE"), ("Upgrade", "WebSocket")]), ("sleep", 0.2)], None,
-        script=[[SWITCH, "hold"]], settle=0.3),
+        script=[[SWITCH, "hold"]], settle=0.3, ignore=(r"^origins\[0\].headers.connection",)),  # Envoy passes the list on; ours says its own option
     raw("another protocol is refused", request(headers=[("connection", "upgrade"), ("upgrade", "foo")]), 403),
     raw("h2c is not taken", request(headers=[("connection", "upgrade, http2-settings"), ("upgrade", "h2c"), ("http2-settings", "AAMAAABkAAQAAP__")]), None),
     raw("a websocket to a route that answers itself", request("/direct", SOCKET), None),
@@ -219,6 +222,11 @@ NORMAL = Group("h1-normalize", hcm={"normalize_path": True, "merge_slashes": Tru
     get("a bad escape", "/%zz", status=None),
     get("a semicolon", "/admin;x=y", status=None),
     get("an overlong slash", "/%c0%afadmin", status=None),
+    get("an escape cut short", "/x%2", status=None),
+    get("an escape of half a digit", "/x%2g/../y", status=None),
+    get("an escaped NUL", "/x%00y", status=None),
+    get("a small escape of a reserved letter", "/x%3a%3Fy", status=None),
+    get("bytes above 127 in a path", "/caf\xe9/../x", status=None),
     get("dots that are no segments", "/..a/b../.c"),
 ])
 ESCAPED_REJECT = Group("h1-escaped-reject", hcm={"path_with_escaped_slashes_action": "REJECT_REQUEST"}, vhosts=ROUTES, cases=[

@@ -20,6 +20,10 @@ MESSAGE = b"\x00\x00\x00\x00\x03abc"
 MALFORMED = "RFC 9113 8.1.1: a stream error is enough; Envoy ends the connection"
 
 
+# Of a stream that the proxy gives up Envoy says INTERNAL_ERROR, we say CANCEL: "no longer needed" (RFC 9113 7).
+RESET_CODE = (r"^origins\[\d+\]\.reset$",)
+
+
 def refused(seen):
     """Nothing reached an origin, and the client got no success."""
     problems = [f"the origin saw {record}" for record in seen["origins"]]
@@ -60,7 +64,7 @@ DOWN = Group("h2-downstream", origins=ORIGINS, vhosts=ROUTES, cases=[
     h2("trailers without a body", request("/h2"), script=b({"body": b"", "trailers": [("x-t", "1")]})),
     h2("no route", request("/none"), 404),
     h2("a dead origin", request("/dead"), 503),
-    h2("a timeout", request("/short"), 504, script=b({"delay": 1})),
+    h2("a timeout", request("/short"), 504, script=b({"delay": 1}), ignore=RESET_CODE),
     h2("the origin resets", request("/h2"), 503, script=b({"reset": 2})),
     h2("the origin refuses the stream", request("/h2"), 503, script=b({"reset": 7})),
     h2("the origin resets within the body", request("/h2"), script=b({"body": b"abc", "reset": 2, "after_body": True})),
@@ -69,7 +73,9 @@ DOWN = Group("h2-downstream", origins=ORIGINS, vhosts=ROUTES, cases=[
     h2("the origin goes away after the answer", [request("/h2"), request("/h2")], script=b({"body": b"bye", "goaway": True}), together=False),
     h2("an HTTP/1 origin's body is cut short", request("/h1"), script={"a": [[b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", "close"]]}),
     h2("an HTTP/1 origin's garbage", request("/h1"), 502, script={"a": [[b"garbage\r\n\r\n", "hold"]]}),
-    h2("an HTTP/1 origin's connection headers", request("/h1"), script={"a": [reply(headers=[("connection", "x-a"), ("x-a", "1"), ("keep-alive", "3")])]}),
+    h2("an HTTP/1 origin's connection headers", request("/h1"), script={"a": [reply(headers=[("connection", "x-a"), ("x-a", "1"), ("keep-alive", "3")])]},
+       wanted=lambda seen: [f"answered {name}" for name, _ in seen["responses"][0]["headers"] if name in ("connection", "x-a", "keep-alive")],
+       why="security.md: what Connection nominates is removed, of responses too"),
     h2("cookies in crumbs are joined", request("/h1", headers=[("cookie", "a=1"), ("cookie", "b=2")])),
     h2("cookies in crumbs to HTTP/2", request("/h2", headers=[("cookie", "a=1"), ("cookie", "b=2")])),
     h2("two lines of one header", request("/h2", headers=[("x-a", "1"), ("x-a", "2")])),
@@ -97,14 +103,20 @@ DOWN = Group("h2-downstream", origins=ORIGINS, vhosts=ROUTES, cases=[
     h2("an unknown pseudo-header", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/"), (":x", "1")]), None, wanted=refused, why=MALFORMED),
     h2("a pseudo-header twice", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/h1"), (":path", "/h2")]), None, wanted=refused, why=MALFORMED),
     h2("a pseudo-header after the others", request(pseudo=[(":method", "GET"), (":scheme", "http"), (":path", "/h1"), ("x-a", "1"), (":authority", "a.test")]), None, wanted=refused, why=MALFORMED),
-    h2("a path with a fragment", request("/h1#x"), None),
+    h2("a path with a fragment", request("/h1#x"), None,
+       wanted=lambda seen: [f"the origin saw {one['line']}" for one in seen["origins"] if one["line"] != "GET /h1 HTTP/1.1"],
+       why="refused or cut off: routing, policy and origin see the same path"),
     h2("a path with a space", request("/h1/a b"), None, wanted=refused, why=MALFORMED),
     h2("the asterisk path", request("*", "OPTIONS"), None),
-    h2("pseudo-headers in trailers", request("/h1", "POST", body=b"x", trailers=[(":path", "/h2")]), None, ignore=(r"^origins",)),
+    h2("pseudo-headers in trailers", request("/h1", "POST", body=b"x", trailers=[(":path", "/h2")]), None,
+       wanted=lambda seen: [f"the origin saw {record}" for record in seen["origins"] if record["line"] != "POST /h1 HTTP/1.1" or "/h2" in str(record)],
+       why="RFC 9113 8.1: malformed. The h2 crate drops such fields instead of refusing them; nothing of them may reach an origin"),
     h2("an unknown method", request("/h1", "BREW"), None),
     h2("CONNECT", request(pseudo=[(":method", "CONNECT"), (":authority", "a.test:443")]), None),
-    h2("a hundred and one headers", request("/h1", headers=[(f"x-{n}", "1") for n in range(101)]), None),
-    h2("headers above 60 KiB", request("/h1", headers=[(f"x-{n}", "a" * 4000) for n in range(17)]), None),
+    h2("a hundred and one headers", request("/h1", headers=[(f"x-{n}", "1") for n in range(101)]), None,
+       wanted={"status": (0, 431), "origin_requests": 0}, why="security.md: 431 or a stream error; Envoy resets without a word"),
+    h2("headers above 60 KiB", request("/h1", headers=[(f"x-{n}", "a" * 4000) for n in range(17)]), None,
+       wanted={"status": (0, 431), "origin_requests": 0}, why="security.md: 431 or a stream error; Envoy resets without a word"),
     h2("an expectation", request("/h1", "POST", headers=[("expect", "100-continue")], body=b"abc"), None),
     h2("a user agent is kept", request("/h1", headers=[("user-agent", "me/1")])),
     h2("rewrites", request("/rewrite/x?q")),
@@ -126,7 +138,8 @@ DOWN = Group("h2-downstream", origins=ORIGINS, vhosts=ROUTES, cases=[
 
 CODEC = Group("h2-only", origins=ORIGINS, vhosts=ROUTES, hcm={"codec_type": "HTTP2"}, cases=[
     h2("codec_type HTTP2", request("/direct")),
-    get("HTTP/1 on an HTTP/2 port", "/direct", status=0, seconds=2),
+    # RFC 9113 3.4 lets a server send its SETTINGS first; Envoy waits for the client's preface
+    get("HTTP/1 on an HTTP/2 port", "/direct", status=0, seconds=2, ignore=(r"^unparsed",)),
 ])
 CODEC1 = Group("h1-only", origins=ORIGINS, vhosts=ROUTES, hcm={"codec_type": "HTTP1"}, cases=[
     get("codec_type HTTP1", "/direct"),
@@ -147,7 +160,7 @@ RPC = Group("grpc", origins=ORIGINS, vhosts=ROUTES, cases=[
     h2("an HTTP error of the origin", grpc(), 503, script=b({"status": 503, "body": b"down"})),
     h2("no route as grpc-status", grpc("/none"), None),
     h2("a dead origin as grpc-status", grpc("/dead"), None),
-    h2("a timeout as grpc-status", grpc("/short"), None, script=b({"delay": 1})),
+    h2("a timeout as grpc-status", grpc("/short"), None, script=b({"delay": 1}), ignore=RESET_CODE),
     h2("a reset as grpc-status", grpc(), None, script=b({"reset": 2})),
     h2("a refused stream as grpc-status", grpc(), None, script=b({"reset": 7})),
     h2("a reset after a message", grpc(), script=b({"headers": [("content-type", "application/grpc")], "body": MESSAGE, "reset": 8, "after_body": True})),
@@ -156,7 +169,9 @@ RPC = Group("grpc", origins=ORIGINS, vhosts=ROUTES, cases=[
     h2("application/grpc+proto", grpc("/none", headers=[])
        | {"headers": [(":method", "POST"), (":scheme", "http"), (":authority", "a.test"), (":path", "/none"), ("content-type", "application/grpc+proto")]}, None),
     h2("application/grpc-web is not gRPC", request("/none", "POST", headers=[("content-type", "application/grpc-web")], body=b"x"), 404),
-    get("gRPC over HTTP/1 gets a grpc-status", "/none", GRPC, method="POST", body=MESSAGE, status=None),
+    get("gRPC over HTTP/1 gets a grpc-status", "/none", GRPC, method="POST", body=MESSAGE, status=200,
+        wanted=lambda seen: [] if ["grpc-status", "12"] in seen["responses"][0]["headers"] else [str(seen["responses"])],
+        why="the request was complete, so the connection can be kept; Envoy answers before it looks at the body, and closes"),
 ])
 
 RPC_TIMEOUT = Group("grpc-timeout", origins=ORIGINS, vhosts=[vhost("v", ["*"], [
@@ -164,8 +179,8 @@ RPC_TIMEOUT = Group("grpc-timeout", origins=ORIGINS, vhosts=[vhost("v", ["*"], [
     to({"prefix": "/max"}, "b", route={"max_stream_duration": {"grpc_timeout_header_max": "0.2s"}}),
     to({"prefix": "/retry"}, "b", route={"retry_policy": {"retry_on": "unavailable,resource-exhausted", "num_retries": 1}}),
 ])], cases=[
-    h2("grpc-timeout is the deadline", grpc(headers=[("grpc-timeout", "200m")]), None, script=b({"delay": 1})),
-    h2("grpc-timeout is limited", grpc("/max", headers=[("grpc-timeout", "5S")]), None, script=b({"delay": 1})),
+    h2("grpc-timeout is the deadline", grpc(headers=[("grpc-timeout", "200m")]), None, script=b({"delay": 1}), ignore=RESET_CODE),
+    h2("grpc-timeout is limited", grpc("/max", headers=[("grpc-timeout", "5S")]), None, script=b({"delay": 1}), ignore=RESET_CODE),
     h2("a bad grpc-timeout", grpc(headers=[("grpc-timeout", "soon")]), script=b(grpc_reply(MESSAGE))),
     h2("unavailable is retried", grpc("/retry"), script=b({"headers": [("content-type", "application/grpc"), ("grpc-status", "14")]}, grpc_reply(MESSAGE))),
     h2("unavailable in trailers after a message is not retried", grpc("/retry"), script=b(grpc_reply(MESSAGE, status="14"))),
