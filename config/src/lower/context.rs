@@ -15,6 +15,7 @@ use crate::diagnostic::Problem;
 use crate::diagnostic::Problems;
 use crate::extension::Registry;
 use crate::ir::tls::Secret;
+use crate::ir::tracing::Direction;
 
 /// The state of lowering one message: the path of the field at hand and the problems so far.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Lowering<'a> {
     secrets: HashMap<String, Secret>,
     /// Whether references are checked against them (`validate_clusters`).
     check_references: bool,
+    /// Of the listener that is lowered: what its connection managers' spans are.
+    direction: Direction,
     depth: u32,
 }
 
@@ -44,6 +47,7 @@ impl<'a> Lowering<'a> {
             clusters: None,
             secrets: HashMap::new(),
             check_references: true,
+            direction: Direction::default(),
             depth: 0,
         }
     }
@@ -181,6 +185,16 @@ impl<'a> Lowering<'a> {
     /// Whether references to clusters are checked from now on.
     pub(crate) fn check_references(&mut self, check: bool) {
         self.check_references = check;
+    }
+
+    /// The direction of the listener's traffic, from now on.
+    pub(super) fn set_direction(&mut self, direction: Direction) {
+        self.direction = direction;
+    }
+
+    /// The direction of the listener that is lowered.
+    pub(super) fn direction(&self) -> Direction {
+        self.direction
     }
 
     /// Reports a reference to a cluster that does not exist, if that is known. `what` begins the text:

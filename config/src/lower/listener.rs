@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use palanquin_proto::envoy::config::core::v3::TrafficDirection;
 use palanquin_proto::envoy::config::listener::v3 as pb;
 use palanquin_proto::envoy::config::listener::v3::listener::DrainType;
 use palanquin_proto::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol as ProxyProtocolConfig;
@@ -23,6 +24,7 @@ use crate::ir::listener::Inspect;
 use crate::ir::listener::Listener;
 use crate::ir::listener::ProxyProtocol;
 use crate::ir::listener::SourceType;
+use crate::ir::tracing::Direction;
 
 /// `listener_filters_timeout` when it is not set.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,6 +50,10 @@ impl Lowering<'_> {
 
     fn listener(&mut self, message: &pb::Listener, digest: Digest) -> Option<Listener> {
         self.check_listener_kind(message)?;
+        self.set_direction(match message.traffic_direction() {
+            TrafficDirection::Outbound => Direction::Outbound,
+            TrafficDirection::Inbound | TrafficDirection::Unspecified => Direction::Inbound,
+        });
         let address = self.field("address", |cx| cx.address(message.address.as_ref()));
         let additional =
             self.list("additional_addresses", &message.additional_addresses, |cx, one| {

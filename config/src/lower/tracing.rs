@@ -44,8 +44,7 @@ const UNSUPPORTED: &[&str] = &[
 
 impl Lowering<'_> {
     /// `HttpConnectionManager.Tracing`, at the current field. `None` without an error when there is no
-    /// provider, or one that we do not have: then requests are served without spans. The caller sets
-    /// [`Tracing::direction`] if the listener says one.
+    /// provider, or one that we do not have: then requests are served without spans.
     pub fn tracing(&mut self, tracing: &hcm_pb::Tracing) -> Option<Tracing> {
         if tracing.verbose {
             self.warning_in("verbose", "annotations of spans are not supported yet");
@@ -72,7 +71,7 @@ impl Lowering<'_> {
             upstream_operation,
             no_context_propagation: tracing.no_context_propagation,
             sampler,
-            direction: Direction::default(),
+            direction: self.direction(),
             exporter: Arc::new(exporter),
         })
     }

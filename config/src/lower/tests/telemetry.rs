@@ -12,7 +12,7 @@ use crate::ir::access_log::{AccessLog, LogCx, Sink};
 use crate::ir::format::FormatCx;
 use crate::ir::http::ConnectionManager;
 use crate::ir::listener::NetworkFilter;
-use crate::ir::tracing::{Sampler, TagValue};
+use crate::ir::tracing::{Direction, Sampler, TagValue};
 
 /// A bootstrap whose connection manager has `extra`, one line of flow YAML.
 fn yaml(extra: &str) -> String {
@@ -232,6 +232,26 @@ fn tracing_gets_envoys_defaults() {
     assert!(matches!(&tracing.custom_tags[0].value, TagValue::Literal(value) if &**value == "b"));
     assert_eq!(&*tracing.exporter.service_name, "svc");
     assert_eq!(tracing.exporter.timeout, Duration::from_secs(2));
+}
+
+#[test]
+fn spans_have_the_direction_of_their_listener() {
+    let extra = format!(
+        "tracing: {{provider: {{name: o, typed_config: {{{OTEL}, grpc_service: \
+         {{envoy_grpc: {{cluster_name: otel}}}}}}}}}}"
+    );
+    for (field, want) in [
+        ("", Direction::Inbound),
+        ("traffic_direction: INBOUND", Direction::Inbound),
+        ("traffic_direction: OUTBOUND", Direction::Outbound),
+    ] {
+        let yaml = yaml(&extra).replace("name: web", &format!("name: web\n    {field}"));
+        let lowered = bootstrap(&yaml).unwrap_or_else(|rejected| panic!("{rejected}"));
+        let NetworkFilter::Http(manager) = &lowered.value.listeners[0].chains[0].network else {
+            panic!("no HTTP")
+        };
+        assert_eq!(manager.tracing.as_ref().unwrap().direction, want, "{field}");
+    }
 }
 
 #[test]
