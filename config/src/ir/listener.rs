@@ -9,6 +9,7 @@ use super::access_log::AccessLog;
 use super::endpoint::Address;
 use super::http::ConnectionManager;
 use super::tls::DownstreamTls;
+use super::tracing::Direction;
 
 /// `listener.v3.Listener`.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Listener {
     pub backlog: u32,
     /// Only a change of the listener drains it, not `/healthcheck/fail`.
     pub drain_on_modify_only: bool,
+    /// `traffic_direction`; `None`: it does not say.
+    pub direction: Option<Direction>,
     /// Logs connections that no chain took, and those of network filters.
     pub access_logs: Vec<Arc<AccessLog>>,
 }

@@ -50,10 +50,12 @@ impl Lowering<'_> {
 
     fn listener(&mut self, message: &pb::Listener, digest: Digest) -> Option<Listener> {
         self.check_listener_kind(message)?;
-        self.set_direction(match message.traffic_direction() {
-            TrafficDirection::Outbound => Direction::Outbound,
-            TrafficDirection::Inbound | TrafficDirection::Unspecified => Direction::Inbound,
-        });
+        let direction = match message.traffic_direction() {
+            TrafficDirection::Inbound => Some(Direction::Inbound),
+            TrafficDirection::Outbound => Some(Direction::Outbound),
+            TrafficDirection::Unspecified => None,
+        };
+        self.set_direction(direction.unwrap_or_default());
         let address = self.field("address", |cx| cx.address(message.address.as_ref()));
         let additional =
             self.list("additional_addresses", &message.additional_addresses, |cx, one| {
@@ -102,6 +104,7 @@ impl Lowering<'_> {
             buffer_limit: message.per_connection_buffer_limit_bytes.unwrap_or(BUFFER_LIMIT),
             backlog: message.tcp_backlog_size.unwrap_or(BACKLOG),
             drain_on_modify_only: message.drain_type() == DrainType::ModifyOnly,
+            direction,
             access_logs,
         })
     }

@@ -41,6 +41,13 @@ struct Serving {
     bound: Vec<Address>,
 }
 
+impl Entry {
+    fn is(&self, is_meant: &dyn Fn(&Listener) -> bool) -> bool {
+        let serving = self.serving.as_ref().map(|serving| &serving.listener);
+        serving.or(self.warming.as_ref()).is_some_and(|listener| is_meant(&listener.config))
+    }
+}
+
 impl Listeners {
     pub(super) fn new(
         registry: Registry,
@@ -132,13 +139,22 @@ impl Listeners {
         gone
     }
 
-    /// Stops all listeners; those that warm will not serve.
-    pub(super) fn stop_all(&mut self) {
-        for (_, entry) in self.entries.drain() {
+    /// Stops the listeners in question; those that warm will not serve.
+    pub(super) fn stop_where(&mut self, is_meant: &dyn Fn(&Listener) -> bool) {
+        for (_, entry) in self.entries.extract_if(|_, entry| entry.is(is_meant)) {
             if let Some(serving) = entry.serving {
                 serving.present.send_replace(None);
                 self.stats.inc(stat::LISTENER_STOPPED);
             }
+        }
+    }
+
+    /// Ends the connections of the listeners in question, each after its present or next request. New ones
+    /// are accepted: to workers the listener was replaced by itself.
+    pub(super) fn drain_where(&self, is_meant: &dyn Fn(&Listener) -> bool) {
+        let entries = self.entries.values().filter(|entry| entry.is(is_meant));
+        for serving in entries.filter_map(|entry| entry.serving.as_ref()) {
+            serving.present.send_replace(Some(Arc::clone(&serving.listener)));
         }
     }
 

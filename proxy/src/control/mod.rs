@@ -25,6 +25,8 @@ use std::time::Duration;
 use palanquin_config::extension::Registry as Filters;
 use palanquin_config::ir::bootstrap::Bootstrap;
 use palanquin_config::ir::bootstrap::ResourceSource;
+use palanquin_config::ir::listener::Listener;
+use palanquin_config::ir::tracing::Direction;
 use palanquin_config::lower::Environment;
 use palanquin_filter_api::stats;
 use tokio::sync::Notify;
@@ -48,6 +50,21 @@ pub(crate) enum Origin {
     Xds,
     /// A file named by a `path_config_source`.
     File,
+}
+
+/// Which listeners are to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those whose `traffic_direction` is `INBOUND`.
+    Inbound,
+}
+
+impl Which {
+    fn includes(self, listener: &Listener) -> bool {
+        self == Self::All || listener.direction == Some(Direction::Inbound)
+    }
 }
 
 /// The state of the control thread.
@@ -197,8 +214,13 @@ impl Control {
     }
 
     /// Stops accepting; connections end after their present request.
-    pub fn stop_listeners(&mut self) {
-        self.listeners.stop_all();
+    pub fn stop_listeners(&mut self, which: Which) {
+        self.listeners.stop_where(&|listener| which.includes(listener));
+    }
+
+    /// Connections end after their present or next request; new ones are accepted.
+    pub fn drain_listeners(&mut self, which: Which) {
+        self.listeners.drain_where(&|listener| which.includes(listener));
     }
 
     fn environment(&self) -> Environment<'_> {

@@ -37,6 +37,7 @@ use crate::admin::ServerState;
 use crate::config_source::ConfigSource;
 use crate::config_source::Usable;
 use crate::control::Control;
+use crate::control::Which;
 use crate::control::facts::ControlFacts;
 use crate::control::status::ResourceStatus;
 use crate::snapshot::SnapshotCell;
@@ -66,6 +67,8 @@ pub(super) struct Process {
     facts: Arc<ControlFacts>,
     health: Arc<Health>,
     admin: Admin,
+    /// When a graceful drain of listeners stops them, and which.
+    stopping: Option<(tokio::time::Instant, Which)>,
     files: FileWatch,
     watched: Vec<PathBuf>,
     /// What the bootstrap says of that a reload cannot change.
@@ -159,6 +162,7 @@ impl Process {
             facts,
             health,
             admin,
+            stopping: None,
             files,
             watched,
             fixed: fixed(usable.message),
@@ -189,6 +193,11 @@ impl Process {
                 () = &mut ending => true,
                 order = orders.recv() => order.is_none_or(|order| self.obey(order, &options)),
                 Some(command) = self.admin.commands.recv() => self.command(command, &options),
+                which = drained(self.stopping) => {
+                    self.stopping = None;
+                    self.control.stop_listeners(which);
+                    false
+                }
             };
             if ends {
                 break;
@@ -220,7 +229,18 @@ impl Process {
 
     fn command(&mut self, command: admin::Command, options: &Options) -> bool {
         match command {
-            admin::Command::DrainListeners { .. } => self.control.stop_listeners(),
+            admin::Command::DrainListeners { graceful, inbound_only, skip_exit } => {
+                let which = if inbound_only { Which::Inbound } else { Which::All };
+                if !graceful && !skip_exit {
+                    self.control.stop_listeners(which);
+                } else {
+                    self.control.drain_listeners(which);
+                    if !skip_exit {
+                        let end = tokio::time::Instant::now() + options.drain_time;
+                        self.stopping = Some((end, which));
+                    }
+                }
+            }
             admin::Command::LogLevel(level) => {
                 if let Some(set) = &options.log_level {
                     (set.0)(level);
@@ -263,7 +283,7 @@ impl Process {
     async fn end(mut self, options: &Options, mut orders: mpsc::UnboundedReceiver<Order>) {
         tracing::info!(limit_s = options.drain_time.as_secs(), "draining");
         self.health.set(ServerState::Draining);
-        self.control.stop_listeners();
+        self.control.stop_listeners(Which::All);
         for worker in &*self.workers {
             worker.tell(Command::Finish);
         }
@@ -309,6 +329,17 @@ impl Process {
             tracing::warn!("spans were left unsent at the end");
         }
         tracing::info!("ended");
+    }
+}
+
+/// Waits for the end of a graceful drain.
+async fn drained(stopping: Option<(tokio::time::Instant, Which)>) -> Which {
+    match stopping {
+        Some((end, which)) => {
+            tokio::time::sleep_until(end).await;
+            which
+        }
+        None => std::future::pending().await,
     }
 }
 
