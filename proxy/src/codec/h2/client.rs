@@ -55,7 +55,7 @@ pub struct ClientSettings {
     pub initial_connection_window_size: u32,
     /// The header section of a response, in bytes.
     pub max_header_list_size: u32,
-    /// `:scheme`: https over TLS.
+    /// `:scheme` of requests whose `x-forwarded-proto` does not say it: https over TLS.
     pub scheme: Scheme,
 }
 
@@ -240,7 +240,7 @@ fn to_wire(
         .map_err(|_| "the host is no authority")?;
     let mut parts = http::uri::Parts::default();
     parts.authority = authority;
-    parts.scheme = Some(scheme.clone());
+    parts.scheme = Some(downstream_scheme(&head.headers).unwrap_or_else(|| scheme.clone()));
     parts.path_and_query =
         Some(head.uri.into_parts().path_and_query.unwrap_or(PathAndQuery::from_static("/")));
     let upgrade = head.extensions.remove::<Upgrade>();
@@ -259,6 +259,16 @@ fn to_wire(
     head.uri = Uri::from_parts(parts).map_err(|_| "the request has no valid target")?;
     head.version = Version::HTTP_2;
     Ok((Request::from_parts(head, ()), body))
+}
+
+/// The scheme the client used, which a proxy passes on whatever the connection upstream is (as Envoy does,
+/// unless `match_upstream` is set).
+fn downstream_scheme(headers: &HeaderMap) -> Option<Scheme> {
+    match headers.get("x-forwarded-proto")?.as_bytes() {
+        b"http" => Some(Scheme::HTTP),
+        b"https" => Some(Scheme::HTTPS),
+        _ => None,
+    }
 }
 
 fn bytes_of(value: &HeaderValue) -> Bytes {
