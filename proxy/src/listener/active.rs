@@ -131,7 +131,12 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
         idle_timeout: manager.idle_timeout,
         limits,
         max_requests: manager.max_requests_per_connection,
-        request_headers_timeout: manager.request_headers_timeout,
+        // To Envoy a request that is being read is a stream, and so may be idle.
+        request_headers_timeout: manager
+            .request_headers_timeout
+            .into_iter()
+            .chain(manager.stream_idle_timeout)
+            .min(),
         trailers: if manager.http1.enable_trailers {
             h1::Trailers::Forward
         } else {
