@@ -327,3 +327,94 @@ impl Clusters {
         self.stats.inc(if rejected { stat::CDS_UPDATE_REJECTED } else { stat::CDS_UPDATE_SUCCESS });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use palanquin_config::extension::Registry as Filters;
+    use palanquin_config::file::load_discovery;
+    use palanquin_config::lower::Environment;
+    use palanquin_config::lower::lower_cluster;
+    use palanquin_config::lower::lower_cluster_load_assignment;
+
+    use super::*;
+
+    const FILE: &str = "/nowhere";
+
+    fn resource(text: &str) -> Vec<u8> {
+        let loaded = load_discovery("test", &format!("resources: [{text}]")).unwrap();
+        loaded.message.resources.into_iter().next().unwrap().value
+    }
+
+    /// A cluster; without `service` a static and empty one.
+    fn cluster(name: &str, service: Option<&str>) -> Arc<Config> {
+        let discovery = service.map_or_else(String::new, |service| {
+            format!(
+                ", type: EDS, eds_cluster_config: {{ service_name: {service}, \
+                 eds_config: {{ path_config_source: {{ path: {FILE} }} }} }}"
+            )
+        });
+        let text = format!(
+            "{{ \"@type\": type.googleapis.com/envoy.config.cluster.v3.Cluster, name: {name}{discovery} }}"
+        );
+        let (filters, stats) = (Filters::new(), Registry::new(1));
+        let environment = Environment { filters: &filters, stats: &stats };
+        Arc::new(lower_cluster(environment, &resource(&text)).unwrap().value)
+    }
+
+    fn endpoints() -> Arc<EndpointSet> {
+        let text = "{ \"@type\": type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment, \
+            cluster_name: service, endpoints: [{ lb_endpoints: [{ endpoint: { address: \
+            { socket_address: { address: 127.0.0.1, port_value: 1 } } } }] }] }";
+        let (filters, stats) = (Filters::new(), Registry::new(1));
+        let environment = Environment { filters: &filters, stats: &stats };
+        Arc::new(lower_cluster_load_assignment(environment, &resource(text)).unwrap().value)
+    }
+
+    fn put(clusters: &mut Clusters, config: Arc<Config>) {
+        assert_eq!(clusters.put(config, Origin::File, &|_, _| None), Ok(Put::Changed));
+    }
+
+    async fn with_clusters(test: impl FnOnce(&mut Clusters)) {
+        let all = async { test(&mut Clusters::new(Registry::new(1), Rc::new(Notify::new()))) };
+        tokio::task::LocalSet::new().run_until(all).await;
+    }
+
+    #[tokio::test]
+    async fn endpoints_are_kept_for_every_cluster_of_a_service() {
+        with_clusters(|clusters| {
+            put(clusters, cluster("one", Some("service")));
+            assert!(clusters.warming().contains("one"));
+            assert!(clusters.active().is_empty());
+
+            clusters.set_endpoints(Some(Path::new(FILE)), &"service".into(), &endpoints());
+            clusters.promote();
+            assert!(clusters.warming().is_empty());
+
+            put(clusters, cluster("two", Some("service")));
+            assert!(clusters.warming().is_empty());
+            assert_eq!(clusters.get("two").unwrap().hosts().members().len(), 1);
+
+            assert!(clusters.remove("one") && clusters.remove("two"));
+            assert!(clusters.files().is_empty());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_changed_cluster_serves_on_until_its_successor_is_warm() {
+        with_clusters(|clusters| {
+            put(clusters, cluster("one", None));
+            assert!(clusters.take_changed());
+            put(clusters, cluster("one", Some("service")));
+            clusters.promote();
+            assert!(clusters.active().contains_key("one"));
+            assert!(!clusters.take_changed());
+
+            clusters.give_up_on_file(Path::new(FILE));
+            clusters.promote();
+            assert!(clusters.warming().is_empty());
+            assert!(clusters.take_changed());
+        })
+        .await;
+    }
+}

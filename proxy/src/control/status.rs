@@ -219,3 +219,37 @@ impl ResourceStatus {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_warms_is_shown_beside_the_one_that_serves() {
+        let status = ResourceStatus::default();
+        let (name, one, two) = (Arc::from("c"), Arc::from("1"), Arc::from("2"));
+        status.accept(Kind::Cluster, &name, &one, Bytes::from_static(b"1"));
+        status.settle(|_, _| false);
+        status.accept(Kind::Cluster, &name, &two, Bytes::from_static(b"2"));
+        status.settle(|kind, name| kind == Kind::Cluster && name == "c");
+        let version = |accepted: &Option<Accepted>| accepted.as_ref().map(|one| one.version.clone());
+
+        let (_, warms) = status.of(Kind::Cluster).remove(0);
+        assert_eq!(version(&warms.active).as_deref(), Some("1"));
+        assert_eq!(version(&warms.warming).as_deref(), Some("2"));
+
+        status.settle(|_, _| false);
+        let (_, serves) = status.of(Kind::Cluster).remove(0);
+        assert_eq!(version(&serves.active).as_deref(), Some("2"));
+        assert!(serves.warming.is_none());
+    }
+
+    #[test]
+    fn a_rejection_is_news_once() {
+        let status = ResourceStatus::default();
+        let name = Arc::from("c");
+        assert!(status.reject(Kind::Cluster, &name, "1", "no"));
+        assert!(!status.reject(Kind::Cluster, &name, "1", "no"));
+        assert!(status.reject(Kind::Cluster, &name, "2", "no"));
+    }
+}

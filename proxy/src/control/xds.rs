@@ -188,6 +188,15 @@ impl ControlPlane {
     }
 }
 
+/// What has no effect may be why a resource cannot be used: a secret from a service that is not asked.
+fn because(error: String, warnings: &Problems) -> String {
+    let mut warnings = warnings.warnings().map(|one| format!("{}: {}", one.path, one.message));
+    match warnings.next() {
+        Some(first) => warnings.fold(format!("{error} ({first}"), |all, one| all + "; " + &one) + ")",
+        None => error,
+    }
+}
+
 fn within(limit: Duration) -> Option<Duration> {
     (!limit.is_zero()).then_some(limit)
 }
@@ -317,7 +326,8 @@ impl Control {
         let warnings = match kind {
             Kind::Cluster => {
                 let lowered = lower_cluster(environment, body).map_err(text)?;
-                self.put_cluster(Arc::new(lowered.value), origin)?;
+                let put = self.put_cluster(Arc::new(lowered.value), origin);
+                put.map_err(|error| because(error, &lowered.warnings))?;
                 lowered.warnings
             }
             Kind::Endpoints => {
@@ -327,7 +337,8 @@ impl Control {
             }
             Kind::Listener => {
                 let lowered = lower_listener(environment, body).map_err(text)?;
-                self.put_listener(Arc::new(lowered.value), origin)?;
+                let put = self.put_listener(Arc::new(lowered.value), origin);
+                put.map_err(|error| because(error, &lowered.warnings))?;
                 lowered.warnings
             }
             Kind::Route => {
