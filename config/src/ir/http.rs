@@ -71,6 +71,8 @@ pub struct ConnectionManager {
     pub skip_xff_append: bool,
     /// Networks that count as internal.
     pub internal_addresses: InternalAddresses,
+    /// `100 Continue` is the upstream's to send, not the proxy's.
+    pub proxy_100_continue: bool,
     /// What goes to `via`; empty: nothing.
     pub via: Option<HeaderValue>,
     /// `x-request-id` is made. Default true.

@@ -125,6 +125,7 @@ impl Lowering<'_> {
             use_remote_address: message.use_remote_address.unwrap_or(false),
             xff_num_trusted_hops: xff.0,
             skip_xff_append: xff.1,
+            proxy_100_continue: message.proxy_100_continue,
             internal_addresses,
             via,
             generate_request_id: message.generate_request_id.unwrap_or(true),

@@ -25,6 +25,7 @@ use tokio::io::AsyncWrite;
 use palanquin_filter_api::Body;
 
 mod drain;
+mod expect;
 pub mod h1;
 pub mod h2;
 pub mod hop;
@@ -34,6 +35,7 @@ mod violation;
 
 pub use drain::Drain;
 pub use drain::DrainTrigger;
+pub use expect::ContinueSignal;
 pub use meter::Meter;
 pub use send_error::SendError;
 pub use send_error::SendErrorKind;

@@ -56,7 +56,10 @@ impl Service for ConnectionService {
         }
         let mut stream = Stream::begin(&request, connection, &connection.worker.snapshot());
         stream.form = ReplyForm { grpc: false, ..stream.form };
-        stream.captured.request(&connection.manager.access_logs, &request, connection.scheme());
+        // without an understood head there is no method or path to log
+        if partial.is_some() {
+            stream.captured.request(&connection.manager.access_logs, &request, connection.scheme());
+        }
         let mut reply = LocalReply::new(violation.status(), violation.details())
             .with_body(violation.body());
         let stats = &connection.manager.stats;

@@ -127,6 +127,7 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
     };
     let h1 = h1::Settings {
         accept_http_10: manager.http1.accept_http_10,
+        default_host: manager.http1.default_host_for_http_10.clone(),
         delayed_close_timeout: manager.delayed_close_timeout,
         idle_timeout: manager.idle_timeout,
         limits,
@@ -137,6 +138,7 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
             .into_iter()
             .chain(manager.stream_idle_timeout)
             .min(),
+        proxy_100_continue: manager.proxy_100_continue,
         trailers: if manager.http1.enable_trailers {
             h1::Trailers::Forward
         } else {
@@ -157,6 +159,7 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
         allow_connect: manager.http2.allow_connect,
         max_header_list_size: manager.max_request_headers_bytes,
         max_headers: manager.max_headers as usize,
+        proxy_100_continue: manager.proxy_100_continue,
         idle_timeout: manager.idle_timeout,
         max_requests: manager.max_requests_per_connection,
         max_duration: manager.max_connection_duration,

@@ -18,6 +18,7 @@ use http::StatusCode;
 
 use palanquin_filter_api::Body;
 
+use crate::codec::ContinueSignal;
 use crate::codec::Io;
 use crate::codec::Meter;
 use crate::codec::SendError;
@@ -112,10 +113,13 @@ impl<T: Io> ClientConn<T> {
         let trailers = self.settings.trailers;
         let head = encode::request_head(self.out.front(), &parts, &body, upgrade, trailers);
         self.meter.sent_fields.set(head.field_bytes as u64);
+        let mut progress = Progress {
+            expectation: parts.extensions.get::<ContinueSignal>().cloned(),
+            ..Progress::default()
+        };
         drop(parts);
         let pump = Some(Pump::new(body, head.encoder));
         let mut exchange = Exchange { connection: self, pump, write_failed: false, closes: false };
-        let mut progress = Progress::default();
         match poll_fn(|cx| exchange.poll_head(asked, &mut progress, cx)).await {
             Ok(head) => Ok(exchange.respond(head, recycle)),
             Err(kind) => {
@@ -145,6 +149,8 @@ pub(super) struct Exchange<T> {
 struct Progress {
     seen: usize,
     interim: u32,
+    /// Of a client that waits for `100 Continue`.
+    expectation: Option<ContinueSignal>,
 }
 
 impl<T: Io> Exchange<T> {
@@ -177,6 +183,11 @@ impl<T: Io> Exchange<T> {
                     return Poll::Ready(Ok(head));
                 }
                 progress.interim += 1;
+                if status == StatusCode::CONTINUE
+                    && let Some(expectation) = &progress.expectation
+                {
+                    expectation.raise();
+                }
                 if progress.interim > MAX_INTERIM {
                     return Poll::Ready(Err(SendErrorKind::Protocol("too many interim responses")));
                 }
@@ -184,6 +195,10 @@ impl<T: Io> Exchange<T> {
             }
             progress.seen = data.len();
             match connection.input.poll_fill(&mut connection.io, cx) {
+                // half a head is an answer that broke the protocol, not a connection that ended
+                Poll::Ready(Ok(0)) if !connection.input.is_empty() => {
+                    return Poll::Ready(Err(SendErrorKind::Protocol("the head ended early")));
+                }
                 Poll::Ready(Ok(0)) => {
                     let failed = self.write_failed;
                     return Poll::Ready(Err(if failed {

@@ -11,6 +11,7 @@ use http::HeaderValue;
 use http::header;
 
 use crate::codec::Violation;
+use crate::codec::expect;
 use crate::codec::hop;
 use crate::codec::hop::ConnectionOptions;
 
@@ -89,7 +90,7 @@ impl Fields {
                 return Ok(());
             }
             4 if is("host") => self.hosts += 1,
-            6 if is("expect") && value.eq_ignore_ascii_case(b"100-continue") => {
+            6 if is("expect") && expect::is_continue(value) => {
                 self.expects_continue = true;
                 return Ok(());
             }

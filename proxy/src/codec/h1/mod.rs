@@ -44,3 +44,4 @@ pub use settings::HeadLimits;
 pub use settings::Settings;
 pub use settings::Trailers;
 pub use settings::Underscores;
+pub(super) use target::is_authority;

@@ -15,6 +15,7 @@ use http::Version;
 use http::header;
 use http::request::Parts;
 
+use crate::codec::ContinueSignal;
 use crate::codec::TargetScheme;
 use crate::codec::Upgrade;
 use crate::codec::Violation;
@@ -107,7 +108,7 @@ pub(super) fn parse_request(
     let target = raw.path.unwrap_or_default();
     let from = target.as_ptr() as usize - base;
     let target = Target::parse(&method, shared.slice(from..from + target.len()))?;
-    assemble(method, version, target, fields, bytes)
+    assemble(method, version, target, fields, bytes, settings)
 }
 
 fn assemble(
@@ -116,6 +117,7 @@ fn assemble(
     target: Target,
     mut fields: Fields,
     bytes: usize,
+    settings: &Settings,
 ) -> Result<Option<RequestHead>, Refusal> {
     if fields.hosts > 1 {
         return Err(Violation::Codec("more than one host").into());
@@ -142,12 +144,23 @@ fn assemble(
             // two framings for the same bytes: chunks, and the raw protocol after them
             return Err(Violation::Codec("transfer-encoding in an upgrade request").into());
         }
-        fields.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         fields.headers.insert(header::UPGRADE, protocol.clone());
         parts.extensions.insert(Upgrade { protocol });
         framing = RequestFraming::Upgrade;
     }
+    let expects_continue = fields.expects_continue && version == Version::HTTP_11;
+    if expects_continue && settings.proxy_100_continue {
+        fields.headers.insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        parts.extensions.insert(ContinueSignal::default());
+    }
     parts.headers = fields.headers;
+    if version == Version::HTTP_10
+        && let Some(host) = &settings.default_host
+        && !parts.headers.contains_key(header::HOST)
+    {
+        parts.headers.insert(header::HOST, host.clone());
+    }
     match parts.headers.get(header::HOST) {
         None => return Err(refuse(Violation::MissingHost, parts)),
         Some(host) if !is_authority(host.as_bytes()) => {
@@ -164,7 +177,7 @@ fn assemble(
         parts,
         framing,
         keep_alive,
-        expects_continue: fields.expects_continue && version == Version::HTTP_11,
+        expects_continue,
         bytes,
         field_bytes: fields.bytes,
     }))
@@ -270,12 +283,17 @@ fn is_http_09(data: &[u8]) -> bool {
     line.strip_prefix(b"GET /").is_some_and(|path| !path.contains(&b' '))
 }
 
-/// True when the request line ends in `HTTP/` digit `.` digit.
+/// True when the request line has three words, of which the last is `HTTP/` digit `.` digit.
 fn is_other_version(data: &[u8]) -> bool {
     let line = data.trim_ascii_start().split(|b| *b == b'\n').next().unwrap_or_default();
-    let version = line.split(|b| *b == b' ').next_back().unwrap_or_default();
+    let mut words = line.trim_ascii_end().split(|b| *b == b' ');
+    let (Some(_), Some(_), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return false;
+    };
     matches!(
-        version.trim_ascii_end().strip_prefix(b"HTTP/"),
+        version.strip_prefix(b"HTTP/"),
         Some([major, b'.', minor]) if major.is_ascii_digit() && minor.is_ascii_digit()
     )
 }

@@ -115,7 +115,7 @@ fn assemble(
     }
     let decoder = decoder(status, version, &mut fields, asked, settings)?;
     if is_switch {
-        fields.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         if let Some(protocol) = fields.upgrade.take() {
             fields.headers.insert(header::UPGRADE, protocol);
         }

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use palanquin_filter_api::Body;
 
+use crate::codec::ContinueSignal;
 use crate::codec::Drain;
 use crate::codec::Io;
 use crate::codec::Meter;
@@ -46,6 +47,8 @@ use super::wire::Wire;
 
 /// Bound of an orderly shutdown when `delayed_close_timeout` is off.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// How a downstream connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,11 +211,12 @@ impl<T: Io> Connection<T> {
         let version = parts.version;
         self.served = self.served.saturating_add(1);
         let body = wire::request_body(&self.wire, framing, &self.settings);
-        if expects_continue {
+        let signal = parts.extensions.get::<ContinueSignal>().cloned();
+        if expects_continue && signal.is_none() {
             // as Envoy: the proxy asks for the body itself, whatever the upstream would say
-            self.out.front().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.out.front().extend_from_slice(CONTINUE);
         }
-        let response = match self.call(service, Request::from_parts(parts, body)).await {
+        let response = match self.call(service, Request::from_parts(parts, body), signal).await {
             Called::Response(response) => response,
             Called::Gone => return Some(Ended::ClientGone),
             Called::Fault(violation) => {
@@ -262,11 +266,19 @@ impl<T: Io> Connection<T> {
     }
 
     /// Runs the service's future and watches the client.
-    async fn call<S: Service>(&mut self, service: &S, request: Request<Body>) -> Called {
+    async fn call<S: Service>(
+        &mut self,
+        service: &S,
+        request: Request<Body>,
+        signal: Option<ContinueSignal>,
+    ) -> Called {
         let mut future = pin!(service.call(request));
         poll_fn(|cx| {
             loop {
                 let polled = future.as_mut().poll(cx);
+                if signal.as_ref().is_some_and(ContinueSignal::take) {
+                    self.out.front().extend_from_slice(CONTINUE);
+                }
                 let mut wire = self.wire.borrow_mut();
                 let wire = &mut *wire;
                 // whatever the service made of its broken body, the client hears what it did wrong

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 /// Whether a name may hold an underscore (`headers_with_underscores_action`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Underscores {
@@ -44,6 +46,8 @@ impl Default for HeadLimits {
 pub struct Settings {
     /// `accept_http_10`; off, HTTP/1.0 is answered 426.
     pub accept_http_10: bool,
+    /// `default_host_for_http_10`: stands in for the host field an HTTP/1.0 request need not have.
+    pub default_host: Option<HeaderValue>,
     /// `allow_custom_methods`; off, only registered methods are served.
     pub allow_custom_methods: bool,
     /// `delayed_close_timeout`: how long a client may take to read an answer after which bytes of it
@@ -57,6 +61,8 @@ pub struct Settings {
     pub max_requests: Option<u32>,
     /// `request_headers_timeout`: from the first byte of a request to its last header.
     pub request_headers_timeout: Option<Duration>,
+    /// `proxy_100_continue`: the upstream is asked what it thinks of an expectation.
+    pub proxy_100_continue: bool,
     /// `enable_trailers`.
     pub trailers: Trailers,
     /// `headers_with_underscores_action`.
@@ -70,12 +76,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             accept_http_10: false,
+            default_host: None,
             allow_custom_methods: false,
             delayed_close_timeout: Some(Duration::from_secs(1)),
             idle_timeout: Some(Duration::from_hours(1)),
             limits: HeadLimits::default(),
             max_requests: None,
             request_headers_timeout: None,
+            proxy_100_continue: false,
             trailers: Trailers::Drop,
             underscores: Underscores::Allow,
             write_stall_timeout: Some(Duration::from_mins(5)),
@@ -84,10 +92,18 @@ impl Default for Settings {
 }
 
 /// A cluster's settings. Shared by its connections.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ClientSettings {
     /// Bounds of a response head and of its trailers.
     pub limits: HeadLimits,
     /// `enable_trailers`.
     pub trailers: Trailers,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        // as Envoy: an answer's head may be larger than a request's
+        let limits = HeadLimits { max_bytes: 80 * 1024, ..HeadLimits::default() };
+        Self { limits, trailers: Trailers::Drop }
+    }
 }

@@ -107,7 +107,7 @@ fn path_and_query(target: Bytes) -> Option<Uri> {
 
 /// True for `host [":" port]`: a registered name, an IPv4 or a bracketed IPv6 address, and a port up
 /// to 65535 or nothing after the colon. No user information, no path. An empty host is one.
-pub(super) fn is_authority(authority: &[u8]) -> bool {
+pub(in crate::codec) fn is_authority(authority: &[u8]) -> bool {
     let (host_is_valid, rest) = if let Some(literal) = authority.strip_prefix(b"[") {
         let Some(end) = literal.iter().position(|b| *b == b']') else { return false };
         let in_literal = |b: &u8| b.is_ascii_hexdigit() || b":.".contains(b);

@@ -111,6 +111,9 @@ impl<T: Io> Wire<T> {
         if self.gate == Gate::Open || self.is_ignored {
             return Poll::Pending;
         }
+        if self.is_eof {
+            return Poll::Ready(Watch::Gone);
+        }
         while self.input.len() < READ_AHEAD_BYTES {
             match self.input.poll_fill(&mut self.io, cx) {
                 Poll::Pending => {
@@ -165,7 +168,7 @@ impl<T: Io> Wire<T> {
                     return Poll::Ready(Some(Ok(Frame::trailers(map))));
                 }
                 Ok(Some(Piece::Trailers(_) | Piece::End)) => return Poll::Ready(None),
-                Ok(None) if self.is_eof => return Poll::Ready(self.end_of_stream()),
+                Ok(None) if self.is_eof => return self.end_of_stream(),
                 Ok(None) => {}
                 Err(why) => {
                     self.fault = Some(Violation::Codec(why));
@@ -180,20 +183,24 @@ impl<T: Io> Wire<T> {
                 }
                 Poll::Ready(Ok(0)) => self.is_eof = true,
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(_)) if self.gate == Gate::Open => {
                     self.is_eof = true;
                     return Poll::Ready(Some(Err(BodyError::Disconnected)));
                 }
+                Poll::Ready(Err(_)) => self.is_eof = true,
             }
         }
     }
 
-    fn end_of_stream(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+    /// A tunnel's end is its body's. Any other request that stops short has no one left to answer:
+    /// its body waits until the connection's task, which polled it, looks at the connection again and
+    /// drops the exchange; an error would have the service answer, and log an answer, nobody reads.
+    fn end_of_stream(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if matches!(self.decoder, BodyDecoder::UntilClose) {
             self.decoder = BodyDecoder::Done;
-            return None;
+            return Poll::Ready(None);
         }
-        Some(Err(BodyError::Disconnected))
+        Poll::Pending
     }
 
     /// Keeps the waker of whoever waits for the body: the task's own reading ahead replaces it in the

@@ -17,12 +17,28 @@ pub(super) struct RecvBody {
     stream: RecvStream,
     content_length: Option<u64>,
     data_done: bool,
+    /// Whoever serves the stream learns of its failure otherwise.
+    is_failure_silent: bool,
 }
 
 impl RecvBody {
     /// A body with the length that its head announced.
     pub(super) fn new(stream: RecvStream, content_length: Option<u64>) -> Self {
-        Self { stream, content_length, data_done: false }
+        Self { stream, content_length, data_done: false, is_failure_silent: false }
+    }
+
+    /// The body of a request from a client. When its stream fails nobody is left to answer: the body then
+    /// waits for the task that serves the stream to drop the exchange, instead of having an answer made,
+    /// and logged, that nobody reads.
+    pub(super) fn of_request(stream: RecvStream, content_length: Option<u64>) -> Self {
+        Self { is_failure_silent: true, ..Self::new(stream, content_length) }
+    }
+
+    fn fail(&self, error: &h2::Error) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.is_failure_silent {
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(body_error(error))))
     }
 }
 
@@ -41,14 +57,14 @@ impl http_body::Body for RecvBody {
                     drop(self.stream.flow_control().release_capacity(data.len()));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(body_error(&error)))),
+                Some(Err(error)) => return self.fail(&error),
                 None => self.data_done = true,
             }
         }
         match std::task::ready!(self.stream.poll_trailers(cx)) {
             Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
             Ok(None) => Poll::Ready(None),
-            Err(error) => Poll::Ready(Some(Err(body_error(&error)))),
+            Err(error) => self.fail(&error),
         }
     }
 

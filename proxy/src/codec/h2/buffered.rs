@@ -157,7 +157,8 @@ fn take_spare() -> Vec<u8> {
 fn give_back(mut buffer: Vec<u8>) {
     buffer.clear();
     SPARE.with_borrow_mut(|spare| {
-        if spare.len() < MAX_SPARE_BUFFERS && (1..=MAX_SPARE_CAPACITY).contains(&buffer.capacity()) {
+        if spare.len() < MAX_SPARE_BUFFERS && (1..=MAX_SPARE_CAPACITY).contains(&buffer.capacity())
+        {
             spare.push(buffer);
         }
     });

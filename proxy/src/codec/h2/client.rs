@@ -4,6 +4,7 @@
 //! whether the connection still takes new ones.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -38,6 +39,7 @@ use super::body::RecvBody;
 use super::buffered::buffered;
 use super::upload::Upload;
 use super::upload::UploadError;
+use crate::codec::ContinueSignal;
 use crate::codec::Io;
 use crate::codec::SendError;
 use crate::codec::SendErrorKind;
@@ -72,6 +74,24 @@ struct Shared {
     active: Cell<u32>,
     total: Cell<u64>,
     closed: Cell<bool>,
+    /// The last host and the authority it became: most requests of a connection name one.
+    authority: RefCell<Option<(HeaderValue, Authority)>>,
+}
+
+impl Shared {
+    /// The host field as the authority of a URI.
+    fn authority(&self, host: HeaderValue) -> Result<Authority, &'static str> {
+        let mut last = self.authority.borrow_mut();
+        if let Some((name, authority)) = &*last
+            && *name == host
+        {
+            return Ok(authority.clone());
+        }
+        let authority = Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes()))
+            .map_err(|_| "the host is no authority")?;
+        *last = Some((host, authority.clone()));
+        Ok(authority)
+    }
 }
 
 /// Shakes hands on `io` and starts the driver task on the current worker.
@@ -100,6 +120,7 @@ pub async fn connect<T: Io>(io: T, settings: ClientSettings) -> io::Result<Clien
         active: Cell::new(0),
         total: Cell::new(0),
         closed: Cell::new(false),
+        authority: RefCell::default(),
     });
     let driver = Rc::clone(&shared);
     tokio::task::spawn_local(async move {
@@ -146,7 +167,8 @@ impl ClientConn {
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
         let reused = self.shared.total.get() > 0;
         let fail = |kind, bytes_sent| SendError { kind, reused, bytes_sent };
-        let (head, body) = to_wire(request, &self.shared.settings.scheme)
+        let expectation = request.extensions().get::<ContinueSignal>().cloned();
+        let (head, body) = to_wire(request, &self.shared)
             .map_err(|what| fail(SendErrorKind::Protocol(what), 0))?;
         let is_head = head.method() == Method::HEAD;
         let upgrade = head.extensions().get::<h2::ext::Protocol>().is_some();
@@ -158,7 +180,7 @@ impl ClientConn {
         let (response, stream) =
             requests.send_request(head, no_body).map_err(|e| fail(kind(&e), 0))?;
         let upload = (!no_body).then(|| Upload::new(stream, body));
-        let mut exchange = Exchange { upload, response };
+        let mut exchange = Exchange { upload, response, expectation };
         let result = poll_fn(|cx| exchange.poll(cx)).await;
         let sent = 1 + exchange.upload.as_ref().map_or(0, Upload::sent);
         let response = result.map_err(|kind| fail(kind, sent))?;
@@ -168,7 +190,9 @@ impl ClientConn {
 
 impl std::fmt::Debug for ClientConn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientConn").field("active", &self.shared.active.get()).finish_non_exhaustive()
+        f.debug_struct("ClientConn")
+            .field("active", &self.shared.active.get())
+            .finish_non_exhaustive()
     }
 }
 
@@ -193,6 +217,8 @@ impl Drop for Guard {
 struct Exchange {
     upload: Option<Upload>,
     response: ResponseFuture,
+    /// Of a client that waits for `100 Continue`.
+    expectation: Option<ContinueSignal>,
 }
 
 impl Exchange {
@@ -209,6 +235,13 @@ impl Exchange {
                 // The peer may have answered before it ended the stream: the response decides.
                 Poll::Ready(Err(UploadError::Stream(_))) => self.upload = None,
                 Poll::Pending => {}
+            }
+        }
+        if let Some(expectation) = &self.expectation {
+            while let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
+                if interim.status() == StatusCode::CONTINUE {
+                    expectation.raise();
+                }
             }
         }
         Pin::new(&mut self.response).poll(cx).map_err(|error| kind(&error))
@@ -228,16 +261,10 @@ fn kind(error: &h2::Error) -> SendErrorKind {
 }
 
 /// From the form of the seam to the crate's: absolute URI, no host field.
-fn to_wire(
-    request: Request<Body>,
-    scheme: &Scheme,
-) -> Result<(Request<()>, Body), &'static str> {
+fn to_wire(request: Request<Body>, shared: &Shared) -> Result<(Request<()>, Body), &'static str> {
     let (mut head, body) = request.into_parts();
     let host = head.headers.remove(header::HOST);
-    let authority = host
-        .map(|host| Authority::from_maybe_shared(bytes_of(&host)))
-        .transpose()
-        .map_err(|_| "the host is no authority")?;
+    let authority = host.map(|host| shared.authority(host)).transpose()?;
     let mut parts = http::uri::Parts::default();
     parts.authority = authority;
     parts.scheme = Some(downstream_scheme(&head.headers).unwrap_or_else(|| scheme.clone()));
@@ -251,7 +278,8 @@ fn to_wire(
             parts.path_and_query = None;
             parts.scheme = None;
         } else {
-            let protocol = upgrade.protocol.to_str().map_err(|_| "the upgrade protocol is no text")?;
+            let protocol =
+                upgrade.protocol.to_str().map_err(|_| "the upgrade protocol is no text")?;
             head.extensions.insert(h2::ext::Protocol::from(protocol));
         }
         drop(hop::strip(&mut head.headers));
@@ -269,10 +297,6 @@ fn downstream_scheme(headers: &HeaderMap) -> Option<Scheme> {
         b"https" => Some(Scheme::HTTPS),
         _ => None,
     }
-}
-
-fn bytes_of(value: &HeaderValue) -> Bytes {
-    Bytes::copy_from_slice(value.as_bytes())
 }
 
 fn from_wire(

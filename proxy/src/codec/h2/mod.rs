@@ -7,6 +7,7 @@
 mod body;
 mod buffered;
 mod client;
+mod resets;
 mod server;
 mod upload;
 

@@ -26,17 +26,25 @@ use http::StatusCode;
 use http::Uri;
 use http::Version;
 use http::header;
+use http::request::Parts;
+use tokio::time::Instant;
 
 use palanquin_filter_api::Body;
 
 use super::body::RecvBody;
 use super::buffered::buffered;
+use super::resets::ResetWatch;
+use super::resets::StreamEnd;
 use super::upload::Upload;
+use super::upload::UploadError;
+use crate::codec::ContinueSignal;
 use crate::codec::Drain;
 use crate::codec::Io;
 use crate::codec::Service;
 use crate::codec::Upgrade;
 use crate::codec::Violation;
+use crate::codec::expect;
+use crate::codec::h1::is_authority;
 use crate::codec::hop;
 
 /// Settings of HTTP/2 connections from clients.
@@ -54,6 +62,8 @@ pub struct Settings {
     pub max_header_list_size: u32,
     /// Header fields of a request.
     pub max_headers: usize,
+    /// `proxy_100_continue`: the upstream is asked what it thinks of an expectation.
+    pub proxy_100_continue: bool,
     /// The connection is closed after this without a stream; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// GOAWAY after so many requests; `None`: never.
@@ -75,12 +85,17 @@ pub async fn serve<T: Io, S: Service>(io: T, settings: Rc<Settings>, service: S,
 
     let mut streams = FuturesUnordered::new();
     let mut served = 0;
+    let mut resets = ResetWatch::default();
     let mut draining = false;
     let mut idle = Timer::new(settings.idle_timeout);
     let mut lifetime = Timer::new(settings.max_duration);
     poll_fn(|cx| {
         let over = loop {
-            while let Poll::Ready(Some(())) = Pin::new(&mut streams).poll_next(cx) {}
+            while let Poll::Ready(Some(end)) = Pin::new(&mut streams).poll_next(cx) {
+                if resets.is_excessive(end) {
+                    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                }
+            }
             let expired = lifetime.poll(cx).is_ready()
                 || streams.is_empty() && idle.poll(cx).is_ready()
                 || settings.max_requests.is_some_and(|max| served >= max);
@@ -133,29 +148,79 @@ async fn serve_stream<S: Service>(
     settings: &Settings,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-) {
+) -> StreamEnd {
+    let begun = Instant::now();
     let response = match from_wire(request, settings.max_headers) {
-        Ok(request) => {
-            let mut call = pin!(service.call(request));
-            let outcome = poll_fn(|cx| match call.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        Ok(mut request) => {
+            let signal = expectation(&mut request, settings, &mut respond);
+            // Boxed: the stream itself is moved into the set of streams, and would carry it along.
+            let mut call = Box::pin(service.call(request));
+            let outcome = poll_fn(|cx| {
+                let polled = call.as_mut().poll(cx);
+                if signal.as_ref().is_some_and(ContinueSignal::take) {
+                    send_continue(&mut respond);
+                }
+                match polled {
+                    Poll::Ready(response) => Poll::Ready(Some(response)),
+                    Poll::Pending => respond.poll_reset(cx).map(|_| None),
+                }
             });
             match outcome.await {
                 Some(response) => response,
-                None => return,
+                None => return StreamEnd::Reset(begun.elapsed()),
             }
         }
-        Err(violation) => service.reject(&violation, None),
+        Err(refusal) => {
+            let (violation, head) = *refusal;
+            service.reject(&violation, Some(&head))
+        }
     };
-    send_response(respond, response).await;
+    match send_response(respond, response).await {
+        Sent::Ended => StreamEnd::Served,
+        Sent::Reset => StreamEnd::Reset(begun.elapsed()),
+    }
 }
 
-async fn send_response(mut respond: SendResponse<Bytes>, response: Response<Body>) {
+/// What came of a response.
+enum Sent {
+    /// It was sent, or broken off by this side.
+    Ended,
+    /// The client reset the stream meanwhile.
+    Reset,
+}
+
+/// Answers `expect: 100-continue` at once, as Envoy does, or lets the upstream decide.
+fn expectation(
+    request: &mut Request<Body>,
+    settings: &Settings,
+    respond: &mut SendResponse<Bytes>,
+) -> Option<ContinueSignal> {
+    let expects = |value: &HeaderValue| expect::is_continue(value.as_bytes());
+    if !request.headers().get(header::EXPECT).is_some_and(expects) {
+        return None;
+    }
+    if settings.proxy_100_continue {
+        let signal = ContinueSignal::default();
+        request.extensions_mut().insert(signal.clone());
+        return Some(signal);
+    }
+    request.headers_mut().remove(header::EXPECT);
+    send_continue(respond);
+    None
+}
+
+fn send_continue(respond: &mut SendResponse<Bytes>) {
+    let mut interim = Response::new(());
+    *interim.status_mut() = StatusCode::CONTINUE;
+    // fails only when the stream is gone, which the next poll of it tells
+    drop(respond.send_informational(interim));
+}
+
+async fn send_response(mut respond: SendResponse<Bytes>, response: Response<Body>) -> Sent {
     let (mut head, body) = response.into_parts();
     if head.extensions.get::<Abort>().is_some() {
         respond.send_reset(Reason::INTERNAL_ERROR);
-        return;
+        return Sent::Ended;
     }
     // An upgrade that succeeded is a 200 in HTTP/2 (RFC 8441 §5).
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -165,16 +230,19 @@ async fn send_response(mut respond: SendResponse<Bytes>, response: Response<Body
     head.version = Version::HTTP_2;
     head.extensions.clear();
     let empty = body.is_empty();
-    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), empty) else { return };
+    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), empty) else {
+        return Sent::Reset;
+    };
     if empty {
-        return;
+        return Sent::Ended;
     }
     let mut upload = Upload::new(stream, body);
     poll_fn(|cx| match upload.poll(cx) {
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending => upload.poll_reset(cx).map(drop),
+        Poll::Ready(Err(UploadError::Stream(_))) => Poll::Ready(Sent::Reset),
+        Poll::Ready(_) => Poll::Ready(Sent::Ended),
+        Poll::Pending => upload.poll_reset(cx).map(|_| Sent::Reset),
     })
-    .await;
+    .await
 }
 
 /// Response extension: no answer at all, the stream is reset.
@@ -182,20 +250,49 @@ async fn send_response(mut respond: SendResponse<Bytes>, response: Response<Body
 pub struct Abort;
 
 /// Brings a request into the form of the seam (see [`crate::codec`]).
-fn from_wire(request: Request<RecvStream>, max_headers: usize) -> Result<Request<Body>, Violation> {
+fn from_wire(
+    request: Request<RecvStream>,
+    max_headers: usize,
+) -> Result<Request<Body>, Box<(Violation, Parts)>> {
     let (mut head, stream) = request.into_parts();
+    let checked = admit(&mut head, max_headers);
+    head.uri = match head.uri.into_parts().path_and_query {
+        Some(path) => Uri::from(path),
+        None => Uri::default(),
+    };
+    if let Err(violation) = checked {
+        return Err(Box::new((violation, head)));
+    }
+    let body = if stream.is_end_stream() {
+        Body::Empty
+    } else {
+        let length = head
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        Body::from_stream(RecvBody::of_request(stream, length))
+    };
+    Ok(Request::from_parts(head, body))
+}
+
+/// Checks what the crate does not, and rewrites the fields that HTTP/2 has in its own form.
+fn admit(head: &mut Parts, max_headers: usize) -> Result<(), Violation> {
     if head.headers.len() > max_headers {
         return Err(Violation::TooManyHeaders);
     }
+    // the crate compares the body with the first only
+    if head.headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Violation::Codec("more than one content-length"));
+    }
     if let Some(authority) = head.uri.authority() {
-        if authority.as_str().contains('@') {
-            return Err(Violation::InvalidAuthority);
-        }
-        let host = HeaderValue::from_str(authority.as_str())
-            .map_err(|_| Violation::InvalidAuthority)?;
+        let host =
+            HeaderValue::from_str(authority.as_str()).map_err(|_| Violation::InvalidAuthority)?;
         head.headers.insert(header::HOST, host);
-    } else if !head.headers.contains_key(header::HOST) {
-        return Err(Violation::MissingHost);
+    }
+    match head.headers.get(header::HOST) {
+        None => return Err(Violation::MissingHost),
+        Some(host) if !is_authority(host.as_bytes()) => return Err(Violation::InvalidAuthority),
+        Some(_) => {}
     }
     if head.method == Method::CONNECT {
         let protocol = match head.extensions.remove::<h2::ext::Protocol>() {
@@ -209,20 +306,7 @@ fn from_wire(request: Request<RecvStream>, max_headers: usize) -> Result<Request
         head.extensions.insert(Upgrade { protocol });
     }
     join_cookies(&mut head.headers);
-    head.uri = match head.uri.into_parts().path_and_query {
-        Some(path) => Uri::from(path),
-        None => Uri::default(),
-    };
-    let body = if stream.is_end_stream() {
-        Body::Empty
-    } else {
-        let length = head
-            .headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        Body::from_stream(RecvBody::new(stream, length))
-    };
-    Ok(Request::from_parts(head, body))
+    Ok(())
 }
 
 /// Cookie crumbs become one field (RFC 9113 §8.2.3).

@@ -22,6 +22,14 @@ pub(super) struct Upload {
     /// Data taken from the body that the window had no room for.
     waiting: Bytes,
     sent: u64,
+    failed: Option<Failed>,
+}
+
+/// A body that failed, and the wait for the next turn of the connection's task. A reset drops every frame
+/// of the stream that was not written yet; what came before the failure has to leave first.
+struct Failed {
+    error: BodyError,
+    turn: Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// Why an upload ended early.
@@ -35,7 +43,7 @@ pub(super) enum UploadError {
 
 impl Upload {
     pub(super) fn new(stream: SendStream<Bytes>, body: Body) -> Self {
-        Self { stream, body, waiting: Bytes::new(), sent: 0 }
+        Self { stream, body, waiting: Bytes::new(), sent: 0, failed: None }
     }
 
     /// Body bytes handed to the stream so far.
@@ -54,6 +62,11 @@ impl Upload {
     /// Moves on. `Ready(Ok)` once the end of the stream is queued.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         loop {
+            if let Some(failed) = &mut self.failed {
+                std::task::ready!(failed.turn.as_mut().poll(cx));
+                self.stream.send_reset(Reason::INTERNAL_ERROR);
+                return Poll::Ready(Err(UploadError::Body(failed.error.clone())));
+            }
             if !self.waiting.is_empty() {
                 std::task::ready!(self.poll_send(cx))?;
                 if self.body.is_end_stream() {
@@ -67,12 +80,14 @@ impl Upload {
                     Ok(data) => self.waiting = data,
                     Err(frame) => {
                         let trailers = frame.into_trailers().unwrap_or_default();
-                        return Poll::Ready(self.stream.send_trailers(trailers).map_err(stream_error));
+                        return Poll::Ready(
+                            self.stream.send_trailers(trailers).map_err(stream_error),
+                        );
                     }
                 },
                 Some(Err(error)) => {
-                    self.stream.send_reset(Reason::INTERNAL_ERROR);
-                    return Poll::Ready(Err(UploadError::Body(error)));
+                    let turn = Box::pin(tokio::task::yield_now());
+                    self.failed = Some(Failed { error, turn });
                 }
                 None => {
                     return Poll::Ready(

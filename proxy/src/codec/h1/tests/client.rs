@@ -84,7 +84,7 @@ async fn doubtful_responses_are_passed_on_but_end_the_connection() {
 #[tokio::test(start_paused = true)]
 async fn hostile_responses_are_protocol_errors() {
     let endless = "HTTP/1.1 102 Processing\r\n\r\n".repeat(50);
-    let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(70_000));
+    let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(90_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 2\r\n\r\nok",
@@ -117,6 +117,13 @@ async fn hostile_responses_are_protocol_errors() {
         assert!(matches!(kind, Some(SendErrorKind::Protocol(_))), "{text:?}: {kind:?}");
         assert!(!outcome.recycled, "{text:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_head_is_a_protocol_error_and_not_a_connection_that_ended() {
+    let outcome = ask(get(), b"HTTP/1.1 200 OK\r\ncontent-le", true).await;
+    let kind = outcome.result.err().map(|error| error.kind);
+    assert!(matches!(kind, Some(SendErrorKind::Protocol(_))), "{kind:?}");
 }
 
 #[tokio::test(start_paused = true)]

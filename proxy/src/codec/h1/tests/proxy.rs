@@ -88,7 +88,7 @@ async fn an_accepted_upgrade_is_a_tunnel_and_half_closes() {
         |mut upstream| async move {
             let head = read_until(&mut upstream, b"\r\n\r\n").await;
             let head = String::from_utf8(head).unwrap();
-            assert!(head.contains("\r\nupgrade: websocket\r\nconnection: upgrade\r\n"), "{head}");
+            assert!(head.contains("\r\nupgrade: websocket\r\nconnection: Upgrade\r\n"), "{head}");
             let mut early = [0];
             let before = tokio::time::timeout(std::time::Duration::from_secs(5), upstream.read(&mut early));
             assert!(before.await.is_err(), "payload before 101");
@@ -103,7 +103,7 @@ async fn an_accepted_upgrade_is_a_tunnel_and_half_closes() {
     .await;
     assert_eq!(received, b"EARLYMORE");
     assert_eq!(answer.1, b"hi EARLYMORE", "the answer still came after the half-close");
-    assert!(answer.0.ends_with("\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n"));
+    assert!(answer.0.ends_with("\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n"));
     assert_eq!(ended, Ended::Tunnel);
 }
 
