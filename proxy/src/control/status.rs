@@ -232,7 +232,8 @@ mod tests {
         status.settle(|_, _| false);
         status.accept(Kind::Cluster, &name, &two, Bytes::from_static(b"2"));
         status.settle(|kind, name| kind == Kind::Cluster && name == "c");
-        let version = |accepted: &Option<Accepted>| accepted.as_ref().map(|one| one.version.clone());
+        let version =
+            |accepted: &Option<Accepted>| accepted.as_ref().map(|one| one.version.clone());
 
         let (_, warms) = status.of(Kind::Cluster).remove(0);
         assert_eq!(version(&warms.active).as_deref(), Some("1"));

@@ -192,7 +192,9 @@ impl ControlPlane {
 fn because(error: String, warnings: &Problems) -> String {
     let mut warnings = warnings.warnings().map(|one| format!("{}: {}", one.path, one.message));
     match warnings.next() {
-        Some(first) => warnings.fold(format!("{error} ({first}"), |all, one| all + "; " + &one) + ")",
+        Some(first) => {
+            warnings.fold(format!("{error} ({first}"), |all, one| all + "; " + &one) + ")"
+        }
         None => error,
     }
 }
