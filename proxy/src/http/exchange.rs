@@ -50,7 +50,7 @@ pub(crate) async fn handle(
 }
 
 /// Gives the response the proxy's own headers and ties the stream's end to its body.
-pub(crate) fn finish(mut stream: Stream, mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn finish(mut stream: Box<Stream>, mut response: Response<Body>) -> Response<Body> {
     response_headers::finish(&mut response, &mut stream);
     stream.attach_to(response)
 }

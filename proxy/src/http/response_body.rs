@@ -18,13 +18,13 @@ use super::stream::grpc_status;
 use super::timeouts::Expired;
 
 /// Ties `stream` to `body`.
-pub(crate) fn attach(body: Body, stream: Stream) -> Body {
+pub(crate) fn attach(body: Body, stream: Box<Stream>) -> Body {
     Body::from_stream(Attached { body, stream })
 }
 
 struct Attached {
     body: Body,
-    stream: Stream,
+    stream: Box<Stream>,
 }
 
 impl http_body::Body for Attached {

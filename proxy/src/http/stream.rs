@@ -64,7 +64,7 @@ impl Stream {
         request: &Request<Body>,
         connection: &Rc<Connection>,
         snapshot: &Rc<WorkerSnapshot>,
-    ) -> Self {
+    ) -> Box<Self> {
         let now = Instant::now();
         let manager = &connection.manager;
         let mut info = StreamInfo::begin(Rc::clone(&connection.info), now);
@@ -75,7 +75,8 @@ impl Stream {
             _ => stat::DOWNSTREAM_RQ_HTTP1_TOTAL,
         });
         manager.stats.raise(stat::DOWNSTREAM_RQ_ACTIVE);
-        Self {
+        // Boxed once, here: it is more than a kilobyte, and goes through many hands.
+        Box::new(Self {
             cx: StreamCx::new(info, Rc::clone(snapshot) as _),
             connection: Rc::clone(connection),
             snapshot: Rc::clone(snapshot),
@@ -98,7 +99,7 @@ impl Stream {
             request_for_response: None,
             chain: None,
             ended: false,
-        }
+        })
     }
 
     pub(crate) fn manager(&self) -> &ConnectionManager {
@@ -147,7 +148,7 @@ impl Stream {
     }
 
     /// Lets the stream end with the body of `response`. A body that is here already ends it now.
-    pub(crate) fn attach_to(mut self, response: Response<Body>) -> Response<Body> {
+    pub(crate) fn attach_to(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.cx.info.response_code = Some(response.status());
         self.cx.info.timing.response_start = Some(Instant::now());
         self.captured.response(&self.connection.manager.access_logs, response.headers());
