@@ -111,6 +111,7 @@ kind! {
         UPSTREAM_CX_RX_BYTES_TOTAL = "upstream_cx_rx_bytes_total",
         UPSTREAM_CX_TOTAL = "upstream_cx_total",
         UPSTREAM_CX_TX_BYTES_TOTAL = "upstream_cx_tx_bytes_total",
+        UPSTREAM_RQ_ACTIVE_OVERFLOW = "upstream_rq_active_overflow",
         UPSTREAM_RQ_CANCELLED = "upstream_rq_cancelled",
         UPSTREAM_RQ_COMPLETED = "upstream_rq_completed",
         UPSTREAM_RQ_MAINTENANCE_MODE = "upstream_rq_maintenance_mode",
@@ -153,6 +154,7 @@ kind! {
     histograms {
         UPSTREAM_CX_CONNECT_MS = "upstream_cx_connect_ms",
         UPSTREAM_CX_LENGTH_MS = "upstream_cx_length_ms",
+        UPSTREAM_RQ_PER_CX = "upstream_rq_per_cx",
         UPSTREAM_RQ_TIME = "upstream_rq_time",
     }
     codes { "upstream_rq", "external.upstream_rq", "internal.upstream_rq" }

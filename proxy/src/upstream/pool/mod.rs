@@ -210,7 +210,7 @@ impl Pool {
     /// Makes a free connection the request's, if the breaker allows one more request.
     fn attach(self: &Rc<Self>, connection: Connection) -> Result<Lease, (SendFailure, Connection)> {
         let Some(permit) = self.breaker.try_acquire(Resource::Requests) else {
-            self.stats().inc(stat::UPSTREAM_RQ_PENDING_OVERFLOW);
+            self.stats().inc(stat::UPSTREAM_RQ_ACTIVE_OVERFLOW);
             return Err((SendFailure::Overflow, connection));
         };
         let record = connection.record();

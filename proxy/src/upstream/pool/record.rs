@@ -150,6 +150,9 @@ impl Drop for Record {
             stats.inc(side_with_request);
         }
         stats.record(stat::UPSTREAM_CX_LENGTH_MS, self.age(Instant::now()));
+        // Histograms count milliseconds: here one is one request.
+        let requests = Duration::from_millis(self.requests.get().into());
+        stats.record(stat::UPSTREAM_RQ_PER_CX, requests);
         if let Some(pool) = self.pool.upgrade() {
             pool.open.set(pool.open.get() - 1);
             pool.connection_closed();

@@ -195,6 +195,7 @@ OVERFLOW = Group("breakers", origins={"a": "h1", "b": "h1"}, clusters={
     custom("one waits and the third is refused", lambda env: burst(env, "/b", 3), script={"b": [[("sleep", 0.4), *reply()], reply()]}),
     custom("after an overflow requests go through", lambda env: burst(env, "/a", 1)),
     get("no retry is allowed", "/dead", status=503),
+    custom("overflows are counted by their kind", lambda env: overflows(env)),
 ])
 
 
@@ -204,6 +205,12 @@ async def burst(env, path, count):
         await asyncio.sleep(0.08 * index)
         return await client_h1.exchange(env.port("main"), [request(path)], ["GET"])
     return {"exchanges": await asyncio.gather(*(one(index) for index in range(count)))}
+
+
+async def overflows(env):
+    """What the requests so far have overflown. Palanquin has no limit of pools."""
+    _, _, body = await env.proxy.admin("GET", "/stats?filter=cluster%5C.(a%7Cb%7Cdead)%5C.upstream_.*overflow")
+    return {"lines": sorted(line for line in body.splitlines() if "cx_pool_overflow" not in line)}
 
 
 async def shares(env, path, count):

@@ -320,6 +320,7 @@ fn one_request_too_many_overflows_and_leaves_its_connection_to_others() {
         let third = f.send();
         peer.serve(OK).await;
         assert_eq!(text(third).await, "ok");
+        assert_eq!(f.count(stat::UPSTREAM_RQ_ACTIVE_OVERFLOW), 1);
         assert_eq!(f.count(stat::UPSTREAM_CX_TOTAL), 2);
         assert_eq!(f.gauge(stat::CIRCUIT_BREAKERS_DEFAULT_RQ_OPEN), 0);
     });
