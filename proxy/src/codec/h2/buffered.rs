@@ -20,6 +20,9 @@ use tokio::io::ReadBuf;
 const MAX_UNWRITTEN: usize = 256 * 1024;
 /// How much one read takes: 4 maximal frames.
 const READ: usize = 64 * 1024;
+/// What a connection may read in one turn of its task: a peer that floods must not keep a worker from its
+/// other connections for longer.
+const MAX_TURN: usize = READ;
 /// Write buffers that a worker keeps for its connections, and the largest it keeps.
 const MAX_SPARE_BUFFERS: usize = 64;
 const MAX_SPARE_CAPACITY: usize = 64 * 1024;
@@ -33,6 +36,8 @@ struct Shared<T> {
     io: T,
     unread: Vec<u8>,
     read: usize,
+    /// Read in this turn.
+    turn: usize,
     unwritten: Vec<u8>,
     written: usize,
 }
@@ -45,15 +50,18 @@ pub(super) struct Flusher<T>(Rc<RefCell<Shared<T>>>);
 
 /// Wraps `io`.
 pub(super) fn buffered<T>(io: T) -> (BufferedIo<T>, Flusher<T>) {
-    let shared = Shared { io, unread: Vec::new(), read: 0, unwritten: Vec::new(), written: 0 };
+    let shared =
+        Shared { io, unread: Vec::new(), read: 0, turn: 0, unwritten: Vec::new(), written: 0 };
     let shared = Rc::new(RefCell::new(shared));
     (BufferedIo(Rc::clone(&shared)), Flusher(shared))
 }
 
 impl<T: AsyncWrite + Unpin> Flusher<T> {
-    /// Writes what was collected. Pending while the socket is full; the task is woken when it is not.
+    /// Writes what was collected, and ends the turn. Pending while the socket is full; the task is woken when it is not.
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.borrow_mut().flush(cx)
+        let shared = &mut *self.0.borrow_mut();
+        shared.turn = 0;
+        shared.flush(cx)
     }
 }
 
@@ -93,9 +101,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for BufferedIo<T> {
             }
             return Poll::Ready(Ok(()));
         }
+        if shared.turn >= MAX_TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut scratch = ReadBuf::new(scratch);
             std::task::ready!(Pin::new(&mut shared.io).poll_read(cx, &mut scratch))?;
+            shared.turn += scratch.filled().len();
             let (now, later) =
                 scratch.filled().split_at(scratch.filled().len().min(target.remaining()));
             target.put_slice(now);
@@ -185,6 +198,30 @@ mod tests {
         let mut got = [0; 7];
         far.read_exact(&mut got).await.unwrap();
         assert_eq!(&got, b"one two");
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_read_in_turns() {
+        let (near, mut far) = tokio::io::duplex(4 * MAX_TURN);
+        let (mut io, flusher) = buffered(near);
+        far.write_all(&vec![0; 3 * MAX_TURN]).await.unwrap();
+        let mut turns = Vec::new();
+        while turns.iter().sum::<usize>() < 3 * MAX_TURN {
+            let mut got = 0;
+            poll_fn(|cx| {
+                let mut bytes = [0; 16 * 1024];
+                let mut target = ReadBuf::new(&mut bytes);
+                while Pin::new(&mut io).poll_read(cx, &mut target).is_ready() {
+                    got += target.filled().len();
+                    target.clear();
+                }
+                Poll::Ready(())
+            })
+            .await;
+            turns.push(got);
+            poll_fn(|cx| flusher.poll(cx)).await.unwrap();
+        }
+        assert_eq!(turns, [MAX_TURN; 3]);
     }
 
     #[tokio::test]
