@@ -20,6 +20,9 @@ use palanquin_proto::envoy::config::core::v3::Node;
 use prost::Message;
 use prost::Name;
 use serde_json::json;
+use tokio::signal::unix::Signal;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -71,6 +74,7 @@ pub(super) struct Process {
     stopping: Option<(tokio::time::Instant, Which)>,
     files: FileWatch,
     watched: Vec<PathBuf>,
+    signals: EndSignals,
     /// What the bootstrap says of that a reload cannot change.
     fixed: Bootstrap,
 }
@@ -91,6 +95,8 @@ impl Process {
         orders: mpsc::UnboundedSender<Order>,
     ) -> Result<Self, StartError> {
         let started = Instant::now();
+        // Before anything serves: whoever sees us serve may ask us to end.
+        let signals = EndSignals::listen(options.signals)?;
         let Extensions { filters, tenants } = extensions;
         let concurrency = options.concurrency.max(1);
         let stats = stats::Registry::new(concurrency);
@@ -165,6 +171,7 @@ impl Process {
             stopping: None,
             files,
             watched,
+            signals,
             fixed: fixed(usable.message),
         })
     }
@@ -180,7 +187,6 @@ impl Process {
         options: Options,
         mut orders: mpsc::UnboundedReceiver<Order>,
     ) {
-        let mut ending = std::pin::pin!(ended_by_signal(options.signals));
         loop {
             self.facts.set_progress(self.control.serving(), self.control.warming());
             self.follow_files(&options);
@@ -190,7 +196,7 @@ impl Process {
             }
             let ends = tokio::select! {
                 () = self.control.step() => false,
-                () = &mut ending => true,
+                () = self.signals.next() => true,
                 order = orders.recv() => order.is_none_or(|order| self.obey(order, &options)),
                 Some(command) = self.admin.commands.recv() => self.command(command, &options),
                 which = drained(self.stopping) => {
@@ -288,13 +294,12 @@ impl Process {
             worker.tell(Command::Finish);
         }
         let mut limit = std::pin::pin!(tokio::time::sleep(options.drain_time));
-        let mut again = std::pin::pin!(ended_by_signal(options.signals));
         while self.workers.iter().any(|worker| !worker.is_finished()) {
             let waits = tokio::select! {
                 // Workers end by themselves; nobody hears of it but by looking.
                 () = tokio::time::sleep(LOOK_PERIOD) => true,
                 () = &mut limit => false,
-                () = &mut again => false,
+                () = self.signals.next() => false,
                 Some(order) = orders.recv() => {
                     match order {
                         Order::Listeners(answer) => drop(answer.send(Vec::new())),
@@ -422,22 +427,26 @@ fn told(usable: &Usable) -> Vec<String> {
     warnings.map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
 }
 
-async fn ended_by_signal(signals: Signals) {
-    use tokio::signal::unix::SignalKind;
-    use tokio::signal::unix::signal;
-    if signals == Signals::Ignore {
-        return std::future::pending().await;
-    }
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+/// SIGTERM and SIGINT, heard from [`Self::listen`] on: before that they end the process as it stands.
+struct EndSignals(Option<(Signal, Signal)>);
+
+impl EndSignals {
+    fn listen(signals: Signals) -> io::Result<Self> {
+        if signals == Signals::Ignore {
+            return Ok(Self(None));
         }
-        _ => {
-            tracing::error!("cannot listen for signals");
-            std::future::pending().await
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self(Some((signal(terminate)?, signal(interrupt)?))))
+    }
+
+    /// Waits for the next. Cancel safe.
+    async fn next(&mut self) {
+        let Some((terminate, interrupt)) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
     }
 }
