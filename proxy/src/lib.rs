@@ -13,6 +13,9 @@ pub mod command;
 pub mod config_source;
 pub mod control;
 pub mod demo;
+/// Public for `benches/micro` only, which counts the instructions of steps that are private.
+#[doc(hidden)]
+pub mod for_benches;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;
