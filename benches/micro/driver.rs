@@ -65,7 +65,7 @@ fn count_one(case: &Case, file: &Path) -> Result<Count> {
         total(&text).with_context(|| format!("case {}: callgrind gave no total", case.name))?;
     ensure!(total > 0, "case {}: nothing was counted, the function was inlined", case.name);
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let instructions = total as f64 / case.operations() as f64;
+    let instructions = total as f64 / f64::from(case.operations());
     Ok(Count { name: case.name.clone(), what: case.what, instructions })
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn failures(counts: &[Count], baseline: &Baseline, all: bool) -> Vec<
             Some(before) if *instructions > before * (1.0 + SHARE) + SLACK => {
                 failures.push(format!(
                     "{name}: {instructions:.1} instructions, the baseline has {before:.1}; {renew}"
-                ))
+                ));
             }
             Some(_) => {}
         }

@@ -25,6 +25,7 @@ use crate::snapshot::SnapshotCell;
 use crate::telemetry::Telemetry;
 use crate::telemetry::WorkerTelemetry;
 use crate::telemetry::trace;
+use crate::worker::LocalRoutes;
 use crate::worker::Worker;
 
 /// A downstream connection without a socket.
@@ -49,8 +50,8 @@ impl Exchange {
     }
 
     /// A request's whole way through the connection manager.
-    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        exchange::handle(request, &self.0).await
+    pub fn handle(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> {
+        exchange::handle(request, &self.0)
     }
 
     /// The record of a request, with its span if the connection manager traces: begun and ended.
@@ -76,7 +77,7 @@ impl std::fmt::Debug for Exchange {
 /// Finds routes.
 #[derive(Debug)]
 pub struct RouteFinder {
-    routes: Rc<Arc<BoundRoutes>>,
+    routes: LocalRoutes,
     metadata: DynamicMetadata,
     rng: crate::worker::Rng,
 }
