@@ -68,9 +68,9 @@ fn serve(args: &RunArgs, extensions: Extensions) -> ExitCode {
     for flag in args.without_effect.given() {
         tracing::warn!(flag, "this flag has no effect");
     }
-    let concurrency = args.concurrency.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    });
+    let concurrency = args
+        .concurrency
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let options = Options {
         concurrency,
         drain_time: args.drain_time(),

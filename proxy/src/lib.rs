@@ -3,6 +3,8 @@
 //! The binary and the runtime: the only crate that knows every other. ARCHITECTURE.md shows the path of a
 //! request, of a configuration update and of a span; [`server`] is where a process begins and ends.
 
+// A fuzzer brings an allocator that sees mistakes.
+#[cfg(not(fuzzing))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -16,6 +18,8 @@ pub mod demo;
 /// Public for `benches/micro` only, which counts the instructions of steps that are private.
 #[doc(hidden)]
 pub mod for_benches;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;

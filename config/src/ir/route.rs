@@ -243,6 +243,9 @@ pub struct RegexRewrite {
     pub substitution: Box<str>,
 }
 
+/// A route's word on a limit of the connection manager's: another one, or none at all.
+pub type RouteLimit = Option<Duration>;
+
 /// `route.v3.RouteAction`, less what redirects and direct responses have in common.
 #[derive(Debug)]
 pub struct ForwardAction {
@@ -262,9 +265,9 @@ pub struct ForwardAction {
     /// for a route with `max_stream_duration`.
     pub timeout: Option<Duration>,
     /// Between two events of the stream: overrides the connection manager's; `Some(None)` turns it off.
-    pub idle_timeout: Option<Option<Duration>>,
+    pub idle_timeout: Option<RouteLimit>,
     /// The whole stream: overrides the connection manager's; `Some(None)` turns it off.
-    pub max_stream_duration: Option<Option<Duration>>,
+    pub max_stream_duration: Option<RouteLimit>,
     /// `max_stream_duration.grpc_timeout_header_max`: `grpc-timeout`, up to this (zero: any), is the limit
     /// of the whole stream instead.
     pub grpc_timeout_header_max: Option<Duration>,

@@ -80,6 +80,7 @@ impl CommonTls {
 
 impl DownstreamTls {
     /// The same with the secrets that `find` knows in place of their names; the others stay names.
+    #[must_use]
     pub fn with_secrets(&self, find: &dyn Fn(&str) -> Option<Secret>) -> Self {
         let mut resumption = self.resumption.clone();
         if let Some(TicketSource::Keys(source)) = &mut resumption.tickets
@@ -93,6 +94,7 @@ impl DownstreamTls {
 
 impl UpstreamTls {
     /// The same with the secrets that `find` knows in place of their names; the others stay names.
+    #[must_use]
     pub fn with_secrets(&self, find: &dyn Fn(&str) -> Option<Secret>) -> Self {
         Self { common: self.common.with_secrets(find), sni: self.sni.clone(), ..*self }
     }

@@ -98,13 +98,12 @@ impl Lowering<'_> {
     pub(super) fn ticket_keys(&mut self, message: &pb::TlsSessionTicketKeys) -> Option<TicketKeys> {
         let keys = self.list("keys", &message.keys, |cx, source| {
             let bytes = cx.data_source(source)?;
-            match <[u8; 80]>::try_from(bytes.as_ref()) {
-                Ok(key) => Some(key),
-                Err(_) => {
-                    cx.error(format!("a ticket key has 80 bytes, this has {}", bytes.len()))
-                        .hint("openssl rand 80 > ticket.key");
-                    None
-                }
+            if let Ok(key) = <[u8; 80]>::try_from(bytes.as_ref()) {
+                Some(key)
+            } else {
+                cx.error(format!("a ticket key has 80 bytes, this has {}", bytes.len()))
+                    .hint("openssl rand 80 > ticket.key");
+                None
             }
         });
         if message.keys.is_empty() {
@@ -188,7 +187,7 @@ pub(super) fn watched(
     let files: Vec<PathBuf> = sources
         .iter()
         .flatten()
-        .flat_map(|source| {
+        .filter_map(|source| {
             let file = match &source.specifier {
                 Some(Specifier::Filename(path)) => Some(PathBuf::from(path)),
                 _ => None,

@@ -18,9 +18,7 @@ use super::Lowering;
 use super::core::parts_per_million;
 use crate::ir::format::Format;
 use crate::ir::format::Missing;
-use crate::ir::tracing::{
-    CustomTag, Direction, Exporter, RouteTracing, Sampler, TagValue, Tracing,
-};
+use crate::ir::tracing::{CustomTag, Exporter, RouteTracing, Sampler, TagValue, Tracing};
 
 /// Everything.
 const ALL: u32 = 1_000_000;

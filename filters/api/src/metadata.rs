@@ -16,7 +16,7 @@ pub enum MetadataValue {
     /// A text.
     String(Arc<str>),
     /// A list.
-    List(Vec<MetadataValue>),
+    List(Vec<Self>),
     /// Fields by name.
     Struct(MetadataMap),
 }

@@ -23,7 +23,8 @@ pub(super) fn measure(state: &AdminState) -> Arc<Scope> {
     scope.set(stat::CONCURRENCY, state.options["concurrency"].as_u64().unwrap_or(0));
     scope.set(stat::DAYS_UNTIL_FIRST_CERT_EXPIRING, days_until_expiry(state));
     let connections = state.stats.scopes();
-    let connections = connections.iter().filter(|one| std::ptr::eq(one.kind(), &listener::KIND));
+    let connections =
+        connections.iter().filter(|one| std::ptr::eq(one.kind(), &raw const listener::KIND));
     scope.set(
         stat::TOTAL_CONNECTIONS,
         connections.map(|one| one.gauge(listener::DOWNSTREAM_CX_ACTIVE)).sum(),

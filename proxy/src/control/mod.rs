@@ -172,17 +172,14 @@ impl Control {
 
     /// Waits for what happens by itself and acts on it. Cancel safe between two events.
     pub async fn step(&mut self) {
-        let event = match &mut self.plane {
-            Some(plane) => {
-                tokio::select! {
-                    event = plane.next() => Some(event),
-                    () = self.warmed.notified() => None,
-                }
+        let event = if let Some(plane) = &mut self.plane {
+            tokio::select! {
+                event = plane.next() => Some(event),
+                () = self.warmed.notified() => None,
             }
-            None => {
-                self.warmed.notified().await;
-                None
-            }
+        } else {
+            self.warmed.notified().await;
+            None
         };
         if let Some(event) = event {
             self.on_event(event);
@@ -225,5 +222,11 @@ impl Control {
 
     fn environment(&self) -> Environment<'_> {
         Environment { filters: &self.filters, stats: &self.stats }
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("version", &self.version).finish_non_exhaustive()
     }
 }

@@ -159,7 +159,9 @@ mod tests {
     fn the_longest_network_wins() {
         let range = |text: &str, prefix_len| Cidr { network: text.parse().unwrap(), prefix_len };
         let address = "10.1.2.3:1".parse().unwrap();
-        assert!(network(&[range("10.1.0.0", 16)], address) > network(&[range("10.0.0.0", 8)], address));
+        assert!(
+            network(&[range("10.1.0.0", 16)], address) > network(&[range("10.0.0.0", 8)], address)
+        );
         assert_eq!(network(&[range("192.168.0.0", 16)], address), None);
     }
 }

@@ -68,7 +68,7 @@ pub(crate) enum Http {
     /// It could become HTTP.
     Incomplete,
     /// It is not.
-    NotHttp,
+    Other,
 }
 
 /// Looks at the first bytes of a connection.
@@ -81,7 +81,7 @@ pub(crate) fn http(bytes: &[u8]) -> Http {
         let method_length = bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len());
         let method = &bytes[..method_length];
         let plausible = method.len() <= 20 && method.iter().all(u8::is_ascii_uppercase);
-        return if plausible && bytes.len() < 16 * 1024 { Http::Incomplete } else { Http::NotHttp };
+        return if plausible && bytes.len() < 16 * 1024 { Http::Incomplete } else { Http::Other };
     };
     let line = bytes[..end].trim_ascii_end();
     if line.ends_with(b" HTTP/1.1") {
@@ -89,7 +89,7 @@ pub(crate) fn http(bytes: &[u8]) -> Http {
     } else if line.ends_with(b" HTTP/1.0") {
         Http::Found("http/1.0")
     } else {
-        Http::NotHttp
+        Http::Other
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
             assert_eq!(http(&request[..cut]), Http::Incomplete, "{cut}");
         }
         assert_eq!(http(PREFACE), Http::Found("h2c"));
-        assert_eq!(http(b"SSH-2.0-x\r\n"), Http::NotHttp);
-        assert_eq!(http(b"\x16\x03\x01"), Http::NotHttp);
+        assert_eq!(http(b"SSH-2.0-x\r\n"), Http::Other);
+        assert_eq!(http(b"\x16\x03\x01"), Http::Other);
     }
 }

@@ -147,7 +147,7 @@ async fn look_at_all(
                     seen.protocols.push(name.into());
                     break;
                 }
-                detect::Http::NotHttp => break,
+                detect::Http::Other => break,
             }
         }
     }
@@ -165,10 +165,7 @@ async fn more(io: &mut Peeked, limit: usize) -> Result<(), InspectFailure> {
 /// The address before netfilter redirected the connection; `None` when it was not.
 fn original_destination(stream: &tokio::net::TcpStream, local: SocketAddr) -> Option<SocketAddr> {
     let socket = socket2::SockRef::from(stream);
-    let original = if local.is_ipv4() {
-        socket.original_dst_v4()
-    } else {
-        socket.original_dst_v6()
-    };
+    let original =
+        if local.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
     original.ok()?.as_socket()
 }

@@ -99,7 +99,7 @@ pub(crate) async fn serve(
         NetworkFilter::Close => {}
         NetworkFilter::Http(manager) => {
             let Some(codecs) = &generation.codecs[position] else { return };
-            http(transport, info, manager, codecs, worker, generation).await;
+            Box::pin(http(transport, info, manager, codecs, worker, generation)).await;
         }
         NetworkFilter::Tcp(proxy) => Box::pin(tcp::serve(transport, info, proxy, worker)).await,
     }
@@ -118,13 +118,14 @@ async fn handshake(
     let handshake = tls.accept(io, cx);
     let result = match limit {
         None => handshake.await,
-        Some(limit) => match tokio::time::timeout(limit, handshake).await {
-            Ok(result) => result,
-            Err(_) => {
+        Some(limit) => {
+            if let Ok(result) = tokio::time::timeout(limit, handshake).await {
+                result
+            } else {
                 stats.inc(stat::DOWNSTREAM_CX_TRANSPORT_SOCKET_CONNECT_TIMEOUT);
                 return None;
             }
-        },
+        }
     };
     match result {
         Ok(secured) => {
@@ -152,6 +153,7 @@ async fn handshake(
 }
 
 /// Runs the codec of an HTTP connection.
+#[expect(clippy::large_futures, reason = "boxed by its only caller")]
 async fn http(
     mut transport: Transport,
     info: Rc<ConnectionInfo>,

@@ -50,7 +50,8 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
 }
 
 fn version_1(line: &[u8], length: usize) -> Parsed {
-    let Some(text) = line.strip_suffix(b"\r").and_then(|line| std::str::from_utf8(line).ok()) else {
+    let Some(text) = line.strip_suffix(b"\r").and_then(|line| std::str::from_utf8(line).ok())
+    else {
         return Parsed::Invalid;
     };
     let mut words = text.split(' ').skip(1);
@@ -84,11 +85,12 @@ fn version_2(bytes: &[u8]) -> Parsed {
     let (version, family) = (bytes[12], bytes[13]);
     let payload = usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
     let length = 16 + payload;
-    if version >> 4 != 2 || version & 0xf > 1 {
+    let (version, command) = (version >> 4, version & 0xf);
+    if version != 2 || command > 1 {
         return Parsed::Invalid;
     }
     let Some(body) = bytes.get(16..length) else { return Parsed::Incomplete };
-    if version & 0xf == 0 {
+    if command == 0 {
         return Parsed::Header { length, addresses: None };
     }
     let port = |at: usize| Some(u16::from_be_bytes([*body.get(at)?, *body.get(at + 1)?]));
@@ -98,14 +100,24 @@ fn version_2(bytes: &[u8]) -> Parsed {
                 let bytes: [u8; 4] = body.get(at..at + 4)?.try_into().ok()?;
                 Some(IpAddr::V4(Ipv4Addr::from(bytes)))
             };
-            (|| Some((SocketAddr::new(address(0)?, port(8)?), SocketAddr::new(address(4)?, port(10)?))))()
+            (|| {
+                Some((
+                    SocketAddr::new(address(0)?, port(8)?),
+                    SocketAddr::new(address(4)?, port(10)?),
+                ))
+            })()
         }
         0x21 => {
             let address = |at: usize| {
                 let bytes: [u8; 16] = body.get(at..at + 16)?.try_into().ok()?;
                 Some(IpAddr::V6(Ipv6Addr::from(bytes)))
             };
-            (|| Some((SocketAddr::new(address(0)?, port(32)?), SocketAddr::new(address(16)?, port(34)?))))()
+            (|| {
+                Some((
+                    SocketAddr::new(address(0)?, port(32)?),
+                    SocketAddr::new(address(16)?, port(34)?),
+                ))
+            })()
         }
         // Other families: a proxy that does not know them ignores the addresses.
         _ => return Parsed::Header { length, addresses: None },

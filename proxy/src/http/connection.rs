@@ -41,6 +41,7 @@ impl Connection {
 pub(crate) struct ConnectionService(pub(crate) Rc<Connection>);
 
 impl Service for ConnectionService {
+    #[expect(clippy::large_futures, reason = "the codec decides whether it is boxed")]
     async fn call(&self, request: Request<Body>) -> Response<Body> {
         exchange::handle(request, &self.0).await
     }
@@ -60,8 +61,8 @@ impl Service for ConnectionService {
         if partial.is_some() {
             stream.captured.request(&connection.manager.access_logs, &request, connection.scheme());
         }
-        let mut reply = LocalReply::new(violation.status(), violation.details())
-            .with_body(violation.body());
+        let mut reply =
+            LocalReply::new(violation.status(), violation.details()).with_body(violation.body());
         let stats = &connection.manager.stats;
         if violation.is_protocol_error() {
             reply = reply.with_flags(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);

@@ -30,6 +30,7 @@ use crate::telemetry::trace;
 use crate::upstream::forward::forward;
 
 /// Serves `request`. Never fails: what goes wrong becomes an answer.
+#[expect(clippy::large_futures, reason = "part of its connection's task, or boxed by the codec")]
 pub(crate) async fn handle(
     mut request: Request<Body>,
     connection: &Rc<Connection>,
@@ -56,6 +57,7 @@ pub(crate) fn finish(mut stream: Box<Stream>, mut response: Response<Body>) -> R
 }
 
 /// From the request to upstream's response, or to a reason why there is none.
+#[expect(clippy::large_futures, reason = "as `handle`, whose part it is")]
 async fn respond(
     request: &mut Request<Body>,
     stream: &mut Stream,
@@ -80,23 +82,22 @@ async fn respond(
         chain.on_request(request, &mut stream.cx).await?; // 5. filters, downwards
     }
     let Some(matched) = stream.matched.clone() else { return Err(no_route(stream)) };
-    let route = Rc::clone(&stream.connection); // keeps the borrow of `stream` free
-    let result = match &matched.route().action {
+    let connection = Rc::clone(&stream.connection); // keeps the borrow of `stream` free
+    match &matched.route().action {
         RouteAction::Forward(action) => {
             forward(std::mem::take(request), &matched, action, stream).await // 6-7
         }
         RouteAction::Redirect(rule) => {
-            route.manager.stats.inc(stat::RQ_REDIRECT);
-            Err(redirect::reply(rule, &matched.route().matcher.path, request, route.scheme()))
+            connection.manager.stats.inc(stat::RQ_REDIRECT);
+            Err(redirect::reply(rule, &matched.route().matcher.path, request, connection.scheme()))
         }
         RouteAction::DirectResponse(direct) => {
-            route.manager.stats.inc(stat::RQ_DIRECT_RESPONSE);
+            connection.manager.stats.inc(stat::RQ_DIRECT_RESPONSE);
             Err(Box::new(
                 LocalReply::new(direct.status, "direct_response").with_body(direct.body.clone()),
             ))
         }
-    };
-    result
+    }
 }
 
 /// Normalises the request and finds out who sent it.
@@ -214,7 +215,7 @@ fn no_route(stream: &Stream) -> Box<LocalReply> {
 }
 
 fn forwarded_proto(request: &Request<Body>) -> Option<&'static str> {
-    match request.headers().get(super::names::X_FORWARDED_PROTO)?.as_bytes() {
+    match request.headers().get(names::X_FORWARDED_PROTO)?.as_bytes() {
         b"https" => Some("https"),
         b"http" => Some("http"),
         _ => None,

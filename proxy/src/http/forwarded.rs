@@ -41,7 +41,9 @@ pub(crate) fn request(
     } else {
         remove_internal(headers, origin.edge, internal_only);
     }
-    if origin.edge && let Ok(address) = HeaderValue::from_str(&origin.remote.ip().to_string()) {
+    if origin.edge
+        && let Ok(address) = HeaderValue::from_str(&origin.remote.ip().to_string())
+    {
         headers.insert(names::X_ENVOY_EXTERNAL_ADDRESS, address);
     }
     client_certificate(headers, connection, manager);

@@ -28,7 +28,6 @@ names! {
     X_ENVOY_ORIGINAL_DST_HOST = "x-envoy-original-dst-host";
     X_ENVOY_ORIGINAL_HOST = "x-envoy-original-host";
     X_ENVOY_ORIGINAL_URL = "x-envoy-original-url";
-    X_ENVOY_OVERLOADED = "x-envoy-overloaded";
     X_ENVOY_PEER_METADATA = "x-envoy-peer-metadata";
     X_ENVOY_PEER_METADATA_ID = "x-envoy-peer-metadata-id";
     X_ENVOY_RETRIABLE_HEADER_NAMES = "x-envoy-retriable-header-names";

@@ -111,7 +111,8 @@ pub(crate) fn path(
                 .with_header(header::LOCATION, location),
         ));
     }
-    let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| failed())?;
+    let target =
+        PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).map_err(|_| failed())?;
     *request.uri_mut() = Uri::from(target);
     Ok(())
 }

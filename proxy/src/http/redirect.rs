@@ -1,5 +1,8 @@
 //! Redirects: where a client is sent instead.
 
+use std::fmt::Display;
+use std::fmt::Write;
+
 use http::HeaderValue;
 use http::Request;
 use http::StatusCode;
@@ -25,11 +28,11 @@ pub(crate) fn reply(
     let new_scheme = redirect.scheme.as_deref().unwrap_or(scheme);
     let mut location = format!("{new_scheme}://{}", redirect.host.as_deref().unwrap_or(host));
     match (redirect.port, port) {
-        (Some(port), _) => location.push_str(&format!(":{port}")),
+        (Some(port), _) => push_port(&mut location, &port),
         // A standard port says nothing once the scheme has changed.
         (None, Some("80")) if new_scheme != scheme && scheme == "http" => {}
         (None, Some("443")) if new_scheme != scheme && scheme == "https" => {}
-        (None, Some(port)) if redirect.host.is_none() => location.push_str(&format!(":{port}")),
+        (None, Some(port)) if redirect.host.is_none() => push_port(&mut location, &port),
         (None, _) => {}
     }
     let query = uri.query().filter(|_| !redirect.strip_query);
@@ -56,6 +59,10 @@ pub(crate) fn reply(
         Err(_) => reply.status = StatusCode::BAD_REQUEST,
     }
     Box::new(reply)
+}
+
+fn push_port(location: &mut String, port: &dyn Display) {
+    write!(location, ":{port}").expect("a String takes every write");
 }
 
 fn push_path(location: &mut String, path: &str, query: Option<&str>) {

@@ -54,9 +54,7 @@ pub(crate) fn render(
     if !body.is_empty() {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-        headers
-            .entry(header::CONTENT_TYPE)
-            .or_insert(HeaderValue::from_static("text/plain"));
+        headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
         if !form.head {
             *response.body_mut() = Body::Full(body);
         }

@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body::Body as _;
 use http_body::Frame;
 use http_body::SizeHint;
 use palanquin_filter_api::Body;

@@ -5,7 +5,6 @@ use std::task::Context;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http_body::Body as _;
 use http_body::Frame;
 use http_body::SizeHint;
 use palanquin_filter_api::Body;
@@ -107,9 +106,7 @@ impl Stream {
                 (ResponseFlags::DURATION_TIMEOUT, "max_duration_timeout")
             }
             Expired::Request => (ResponseFlags::default(), "request_overall_timeout"),
-            Expired::Response => {
-                (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout")
-            }
+            Expired::Response => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
         };
         stats.inc(stat::DOWNSTREAM_RQ_TX_RESET);
         self.cx.info.flags |= flag;

@@ -68,8 +68,7 @@ fn date() -> HeaderValue {
             made.second = second;
             let mut text = Vec::new();
             made.format.write(now, &mut text);
-            made.value =
-                HeaderValue::from_bytes(&text).expect("a date has no control characters");
+            made.value = HeaderValue::from_bytes(&text).expect("a date has no control characters");
         }
         made.value.clone()
     })

@@ -21,12 +21,13 @@ use palanquin_filter_api::TlsInfo;
 
 use super::normalize::split_port;
 use crate::codec::Upgrade;
+use crate::worker::LocalRoutes;
 use crate::worker::Rng;
 
 /// A matched route: positions in the pinned table, so that no reference count of shared memory moves.
 #[derive(Debug, Clone)]
 pub(crate) struct Matched {
-    routes: Rc<Arc<BoundRoutes>>,
+    routes: LocalRoutes,
     virtual_host: usize,
     route: usize,
 }
@@ -71,7 +72,7 @@ pub(crate) fn virtual_host(routes: &BoundRoutes, headers: &HeaderMap) -> Option<
 
 /// The first route of the virtual host that matches.
 pub(crate) fn select(
-    routes: &Rc<Arc<BoundRoutes>>,
+    routes: &LocalRoutes,
     virtual_host: usize,
     request: &Request<Body>,
     cx: &MatchCx<'_>,
@@ -117,7 +118,9 @@ fn matches(
             rule.query.iter().all(|matcher| matcher.matches(query))
         })
         && (!rule.grpc || is_grpc(request.headers()))
-        && rule.tls_presented.is_none_or(|want| cx.tls.is_some_and(|tls| tls.peer.is_some()) == want)
+        && rule
+            .tls_presented
+            .is_none_or(|want| cx.tls.is_some_and(|tls| tls.peer.is_some()) == want)
         && rule.tls_validated.is_none_or(|want| {
             cx.tls.and_then(|tls| tls.peer.as_ref()).is_some_and(|peer| peer.validated) == want
         })
@@ -155,8 +158,8 @@ fn starts_with(path: &str, prefix: &str, case_sensitive: bool) -> bool {
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|value| {
         let value = value.as_bytes();
-        value.strip_prefix(b"application/grpc").is_some_and(|rest| {
-            matches!(rest.first(), None | Some(b'+' | b';'))
-        })
+        value
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
     })
 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use palanquin_config::ir::route::ForwardAction;
+use palanquin_config::ir::route::RouteLimit;
 use tokio::time::Sleep;
 
 use crate::upstream::attempt::grpc_timeout;
@@ -35,7 +36,7 @@ pub(crate) enum Expired {
 pub(crate) fn stream_duration(
     action: &ForwardAction,
     headers: &mut HeaderMap,
-) -> Option<Option<Duration>> {
+) -> Option<RouteLimit> {
     if action.grpc_timeout_header_max.is_none() && action.max_stream_duration.is_none() {
         return None;
     }
@@ -45,7 +46,7 @@ pub(crate) fn stream_duration(
     });
     let Some(asked) = asked else { return action.max_stream_duration };
     let offset = action.grpc_timeout_header_offset.filter(|offset| *offset < asked);
-    let limit = asked - offset.unwrap_or(Duration::ZERO);
+    let limit = asked.saturating_sub(offset.unwrap_or(Duration::ZERO));
     set_grpc_timeout(headers, limit);
     Some(Some(limit))
 }
@@ -83,8 +84,8 @@ impl Timeouts {
     pub(crate) fn override_by_route(
         &mut self,
         start: Instant,
-        idle: Option<Option<Duration>>,
-        max_duration: Option<Option<Duration>>,
+        idle: Option<RouteLimit>,
+        max_duration: Option<RouteLimit>,
     ) {
         if let Some(idle) = idle {
             self.idle = idle;
@@ -153,7 +154,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_earliest_limit_is_reached_first() {
         let now = tokio::time::Instant::now().into_std();
-        let hour = Some(Duration::from_secs(3600));
+        let hour = Some(Duration::from_hours(1));
         let mut timeouts = Timeouts::start(now, hour, hour, None);
         timeouts.set_response_deadline(Some(now + Duration::from_secs(15)));
         assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Response);
@@ -162,7 +163,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_was_brought_forward_counts() {
         let now = tokio::time::Instant::now().into_std();
-        let mut timeouts = Timeouts::start(now, Some(Duration::from_secs(300)), None, None);
+        let mut timeouts = Timeouts::start(now, Some(Duration::from_mins(5)), None, None);
         assert!(poll_fn(|cx| Poll::Ready(timeouts.poll(cx))).await.is_pending());
         timeouts.set_response_deadline(Some(now + Duration::from_secs(1)));
         assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Response);

@@ -53,8 +53,7 @@ fn field(out: &mut String, name: &str, value: &str) {
 }
 
 fn pem(der: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut base64 = String::new();
     for chunk in der.chunks(3) {
         let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte))
@@ -107,8 +106,12 @@ mod tests {
             dns_sans: vec!["app.test".into()],
             ..PeerIdentity::default()
         };
-        let rules =
-            ForwardClientCert { subject: true, uri: true, dns: true, ..ForwardClientCert::default() };
+        let rules = ForwardClientCert {
+            subject: true,
+            uri: true,
+            dns: true,
+            ..ForwardClientCert::default()
+        };
         assert_eq!(
             element(&peer, Some(&local), &rules),
             "By=spiffe://mesh/ns/a/sa/web;Hash=ab12;Subject=\"CN=\\\"x\\\"\";\

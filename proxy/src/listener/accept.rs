@@ -26,7 +26,7 @@ use crate::worker::Worker;
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Which generation of a listener accepts; `None`: none any more.
-pub type Present = watch::Receiver<Option<Arc<ActiveListener>>>;
+pub(crate) type Present = watch::Receiver<Option<Arc<ActiveListener>>>;
 
 /// Accepts on `socket` with the present generation of a listener. When that becomes `None`, takes what the
 /// kernel has queued already and closes the socket.
@@ -36,7 +36,7 @@ pub type Present = watch::Receiver<Option<Arc<ActiveListener>>>;
 ///
 /// # Errors
 /// The socket cannot be registered with the event loop.
-pub async fn accept_loop(
+pub(crate) async fn accept_loop(
     worker: Rc<Worker>,
     mut present: Present,
     socket: ListenSocket,
@@ -99,10 +99,7 @@ fn close_idle_after(limit: Duration, generation: &Rc<Generation>) {
 }
 
 fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// An accepted connection and its two ends.

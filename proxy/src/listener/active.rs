@@ -23,24 +23,24 @@ use crate::codec::h2;
 
 /// One generation of a listener. Shared by all workers.
 #[derive(Debug)]
-pub struct ActiveListener {
+pub(crate) struct ActiveListener {
     /// The configuration.
-    pub config: Arc<Listener>,
+    pub(crate) config: Arc<Listener>,
     /// The chains in configured order, the default chain last if there is one.
-    pub chains: Vec<Arc<ActiveChain>>,
+    pub(crate) chains: Vec<Arc<ActiveChain>>,
     /// Whether the last chain is the default.
-    pub has_default: bool,
+    pub(crate) has_default: bool,
     /// `listener.<address>.*`
-    pub stats: Arc<Scope>,
+    pub(crate) stats: Arc<Scope>,
 }
 
 /// One filter chain of a listener.
 #[derive(Debug)]
-pub struct ActiveChain {
+pub(crate) struct ActiveChain {
     /// The configuration.
-    pub config: Arc<FilterChain>,
+    pub(crate) config: Arc<FilterChain>,
     /// Its handshake; `None`: plaintext.
-    pub tls: Option<Arc<ServerTls>>,
+    pub(crate) tls: Option<Arc<ServerTls>>,
 }
 
 impl ActiveListener {
@@ -48,7 +48,10 @@ impl ActiveListener {
     ///
     /// # Errors
     /// A certificate, key or trust that cannot be used, with the name of its filter chain.
-    pub fn build(config: Arc<Listener>, stats: &Registry) -> Result<Self, (Arc<str>, TlsConfigError)> {
+    pub(crate) fn build(
+        config: Arc<Listener>,
+        stats: &Registry,
+    ) -> Result<Self, (Arc<str>, TlsConfigError)> {
         let activate = |chain: &Arc<FilterChain>| {
             let tls = chain.tls.as_deref().map(ServerTls::build).transpose();
             let tls = tls.map_err(|error| (Arc::clone(&chain.name), error))?;
@@ -73,26 +76,26 @@ impl ActiveListener {
 
 /// A generation of a listener on one worker: what its connections share there.
 #[derive(Debug)]
-pub struct Generation {
+pub(crate) struct Generation {
     /// The generation.
-    pub listener: Arc<ActiveListener>,
+    pub(crate) listener: Arc<ActiveListener>,
     /// Codec settings by chain.
-    pub codecs: Vec<Option<CodecSettings>>,
+    pub(crate) codecs: Vec<Option<CodecSettings>>,
     drain: (DrainTrigger, Drain),
 }
 
 /// What the codecs of a chain's connections are told.
 #[derive(Debug, Clone)]
-pub struct CodecSettings {
+pub(crate) struct CodecSettings {
     /// HTTP/1.
-    pub h1: Rc<h1::Settings>,
+    pub(crate) h1: Rc<h1::Settings>,
     /// HTTP/2.
-    pub h2: Rc<h2::Settings>,
+    pub(crate) h2: Rc<h2::Settings>,
 }
 
 impl Generation {
     /// Prepares a generation for one worker.
-    pub fn new(listener: Arc<ActiveListener>) -> Rc<Self> {
+    pub(crate) fn new(listener: Arc<ActiveListener>) -> Rc<Self> {
         let codecs = listener
             .chains
             .iter()
@@ -105,17 +108,17 @@ impl Generation {
     }
 
     /// The signal that connections of this generation should end.
-    pub fn drain(&self) -> Drain {
+    pub(crate) fn drain(&self) -> Drain {
         self.drain.1.clone()
     }
 
     /// Ends the generation's connections, each after its present request.
-    pub fn start_drain(&self) {
+    pub(crate) fn start_drain(&self) {
         self.drain.0.announce();
     }
 
     /// Ends idle connections of the generation too.
-    pub fn close_idle(&self) {
+    pub(crate) fn close_idle(&self) {
         self.drain.0.close_idle();
     }
 }
@@ -169,12 +172,12 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
 
 /// The generations of one listener on one worker that still have connections; these keep them alive.
 #[derive(Debug, Default)]
-pub struct Generations(RefCell<Vec<Weak<Generation>>>);
+pub(crate) struct Generations(RefCell<Vec<Weak<Generation>>>);
 
 impl Generations {
     /// The generation to accept with from now on. The older ones drain: each of their connections ends
     /// after its present or next request.
-    pub fn begin(&self, listener: Arc<ActiveListener>) -> Rc<Generation> {
+    pub(crate) fn begin(&self, listener: Arc<ActiveListener>) -> Rc<Generation> {
         self.start_drain();
         let generation = Generation::new(listener);
         self.0.borrow_mut().push(Rc::downgrade(&generation));
@@ -182,7 +185,7 @@ impl Generations {
     }
 
     /// Each connection of the listener ends after its present or next request.
-    pub fn start_drain(&self) {
+    pub(crate) fn start_drain(&self) {
         self.0.borrow_mut().retain(|generation| {
             let living = generation.upgrade();
             if let Some(generation) = &living {
@@ -193,7 +196,7 @@ impl Generations {
     }
 
     /// Ends the listener's idle connections.
-    pub fn close_idle(&self) {
+    pub(crate) fn close_idle(&self) {
         for generation in self.0.borrow().iter().filter_map(Weak::upgrade) {
             generation.close_idle();
         }

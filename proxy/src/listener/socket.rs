@@ -13,7 +13,7 @@ use socket2::Type;
 
 /// One worker's listening socket.
 #[derive(Debug)]
-pub enum ListenSocket {
+pub(crate) enum ListenSocket {
     /// TCP, each worker with a socket of its own (SO_REUSEPORT): the kernel spreads connections.
     Tcp(TcpListener),
     /// A Unix socket, shared by all workers.
@@ -24,7 +24,11 @@ pub enum ListenSocket {
 ///
 /// # Errors
 /// The system's: the address is in use, not local, or needs a privilege.
-pub fn bind(address: &Address, backlog: u32, workers: usize) -> io::Result<Vec<ListenSocket>> {
+pub(crate) fn bind(
+    address: &Address,
+    backlog: u32,
+    workers: usize,
+) -> io::Result<Vec<ListenSocket>> {
     match address {
         Address::Socket(address) => {
             let first = tcp(*address, backlog)?;

@@ -128,10 +128,10 @@ impl Running {
                 Err(error) => return drop(started.send(Err(error.into()))),
             };
             runtime.block_on(async move {
-                match Process::start(&options, extensions, own).await {
+                match Box::pin(Process::start(&options, extensions, own)).await {
                     Ok(process) => {
                         drop(started.send(Ok(process.admin())));
-                        process.run(options, receiver).await;
+                        Box::pin(process.run(options, receiver)).await;
                     }
                     Err(error) => drop(started.send(Err(error))),
                 }

@@ -209,7 +209,7 @@ impl Process {
                 break;
             }
         }
-        self.end(&options, orders).await;
+        Box::pin(self.end(&options, orders)).await;
     }
 
     /// Does as it is told; true when that is to end.

@@ -12,7 +12,6 @@ use std::time::Instant;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
-use http::Method;
 use http::Request;
 use http::StatusCode;
 use palanquin_config::ir::matcher::RequestView;
@@ -67,7 +66,7 @@ impl Attempts {
     pub(crate) fn new(action: &ForwardAction, request: &mut Request<Body>, grpc: bool) -> Self {
         let policy = action.retry.clone();
         let mut attempts = Self {
-            on: policy.as_ref().map_or(RetryOn::default(), |policy| policy.on),
+            on: policy.as_ref().map_or_else(RetryOn::default, |policy| policy.on),
             remaining: policy.as_ref().map_or(1, |policy| policy.num_retries),
             status_codes: policy
                 .as_ref()
@@ -127,7 +126,8 @@ impl Attempts {
         if let Some(value) = headers.remove(names::X_ENVOY_RETRIABLE_STATUS_CODES)
             && let Ok(list) = value.to_str()
         {
-            self.status_codes.extend(list.split(',').filter_map(|code| code.trim().parse::<u16>().ok()));
+            self.status_codes
+                .extend(list.split(',').filter_map(|code| code.trim().parse::<u16>().ok()));
         }
         if let Some(value) = headers.remove(names::X_ENVOY_RETRIABLE_HEADER_NAMES)
             && let Ok(list) = value.to_str()
@@ -205,7 +205,10 @@ impl Attempts {
     /// Ready when this attempt has taken too long.
     pub(crate) fn poll_per_try(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(limit) = self.per_try else { return Poll::Pending };
-        self.per_try_sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit))).as_mut().poll(cx)
+        self.per_try_sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+            .poll(cx)
     }
 
     /// What follows a response.
@@ -257,13 +260,8 @@ impl Attempts {
     }
 
     fn has_retriable_header(&self, headers: &HeaderMap) -> bool {
-        let view = RequestView {
-            method: "",
-            scheme: "",
-            authority: "",
-            path_and_query: "",
-            headers,
-        };
+        let view =
+            RequestView { method: "", scheme: "", authority: "", path_and_query: "", headers };
         self.header_names.iter().any(|name| headers.contains_key(name))
             || self.policy.as_ref().is_some_and(|policy| {
                 policy.retriable_headers.iter().any(|matcher| matcher.matches(&view))
@@ -328,14 +326,6 @@ fn parse_grpc_timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// Methods that may be sent twice without harm (RFC 9110 §9.2.2).
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,7 +374,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-envoy-ratelimited", HeaderValue::from_static("true"));
         let judge = |on| {
-            attempts(on, 1).judge_response(StatusCode::SERVICE_UNAVAILABLE, &headers, &Rng::seeded(1))
+            attempts(on, 1).judge_response(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &headers,
+                &Rng::seeded(1),
+            )
         };
         assert_eq!(judge("5xx"), Verdict::Done);
         assert!(matches!(judge("5xx,envoy-ratelimited"), Verdict::RetryAfter(_)));
@@ -406,7 +400,7 @@ mod tests {
     #[test]
     fn grpc_timeouts_are_read_with_their_unit() {
         assert_eq!(parse_grpc_timeout(b"100m"), Some(Duration::from_millis(100)));
-        assert_eq!(parse_grpc_timeout(b"2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(parse_grpc_timeout(b"2H"), Some(Duration::from_hours(2)));
         assert_eq!(parse_grpc_timeout(b"123456789S"), None);
         assert_eq!(parse_grpc_timeout(b"5"), None);
         assert_eq!(parse_grpc_timeout(b""), None);

@@ -51,9 +51,8 @@ pub(crate) struct Choice {
 
 /// Draws the cluster of a request.
 pub(crate) fn choose(action: &ForwardAction, request: &Request<Body>, rng: &Rng) -> Choice {
-    let by_header = |name| {
-        request.headers().get(name).and_then(|value| value.to_str().ok()).map(Arc::from)
-    };
+    let by_header =
+        |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(Arc::from);
     let clusters = match &action.cluster {
         ClusterSpecifier::Cluster(name) => {
             return Choice { cluster: Some(Arc::clone(name)), ..Choice::default() };
@@ -127,7 +126,9 @@ pub(crate) async fn forward(
         let result = sent.await;
         let rng = &stream.connection.worker.rng;
         let verdict = match &result {
-            Ok(sent) => attempts.judge_response(sent.response.status(), sent.response.headers(), rng),
+            Ok(sent) => {
+                attempts.judge_response(sent.response.status(), sent.response.headers(), rng)
+            }
             Err(Failure::Send(failure)) => attempts.judge_failure(failure, rng),
             Err(Failure::PerTryTimeout) => attempts.judge_timeout(rng),
             Err(Failure::Expired(_)) => Verdict::Done,
@@ -246,18 +247,17 @@ fn admit_retry(
     stream: &mut Stream,
     pause: std::time::Duration,
 ) -> Verdict {
-    match cluster.breaker(action.priority).try_acquire(super::breaker::Resource::Retries) {
-        Some(permit) => {
-            attempts.hold(permit);
-            cluster.stats().inc(stat::UPSTREAM_RQ_RETRY);
-            cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_BACKOFF_EXPONENTIAL);
-            Verdict::RetryAfter(pause)
-        }
-        None => {
-            cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_OVERFLOW);
-            stream.cx.info.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
-            Verdict::Done
-        }
+    if let Some(permit) =
+        cluster.breaker(action.priority).try_acquire(super::breaker::Resource::Retries)
+    {
+        attempts.hold(permit);
+        cluster.stats().inc(stat::UPSTREAM_RQ_RETRY);
+        cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_BACKOFF_EXPONENTIAL);
+        Verdict::RetryAfter(pause)
+    } else {
+        cluster.stats().inc(stat::UPSTREAM_RQ_RETRY_OVERFLOW);
+        stream.cx.info.flags |= ResponseFlags::UPSTREAM_OVERFLOW;
+        Verdict::Done
     }
 }
 
@@ -306,8 +306,7 @@ fn refuse(
         Failure::Send(failure) => {
             stream.cx.info.upstream.transport_failure =
                 failure.transport_failure().map(|text| Cow::Owned(text.to_owned()));
-            let attempted =
-                if attempts.count() > 1 { Attempted::Again } else { Attempted::Once };
+            let attempted = if attempts.count() > 1 { Attempted::Again } else { Attempted::Once };
             failure.reply(attempted)
         }
     };
@@ -324,8 +323,7 @@ fn expire(
     let stats = &stream.manager().stats;
     // 408 while the request is incomplete, 504 when the upstream is what is slow.
     let incomplete = stream.request_progress.as_ref().is_some_and(|body| body.end().is_none());
-    let late =
-        if incomplete { StatusCode::REQUEST_TIMEOUT } else { StatusCode::GATEWAY_TIMEOUT };
+    let late = if incomplete { StatusCode::REQUEST_TIMEOUT } else { StatusCode::GATEWAY_TIMEOUT };
     let reply = match expired {
         Expired::Response => {
             cluster.stats().inc(stat::UPSTREAM_RQ_TIMEOUT);
@@ -384,4 +382,3 @@ fn clone_head(head: &Parts) -> Parts {
 fn take_head(head: &mut Parts) -> Parts {
     std::mem::replace(head, Request::new(()).into_parts().0)
 }
-

@@ -11,7 +11,6 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Body as _;
 use http_body::Frame;
 use http_body::SizeHint;
 use palanquin_filter_api::Body;
@@ -43,7 +42,7 @@ impl Replay {
         match body {
             Body::Full(bytes) => Self::Whole(bytes),
             Body::Empty => Self::Whole(Bytes::new()),
-            body if keep => Self::Kept(Rc::new(RefCell::new(Kept {
+            body @ Body::Stream(_) if keep => Self::Kept(Rc::new(RefCell::new(Kept {
                 source: body,
                 chunks: Vec::new(),
                 trailers: None,
@@ -52,7 +51,7 @@ impl Replay {
                 source_ended: false,
                 overflowed: false,
             }))),
-            body => Self::Once(body),
+            body @ Body::Stream(_) => Self::Once(body),
         }
     }
 
@@ -91,7 +90,9 @@ impl http_body::Body for Attempt {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let kept = &mut *this.kept.borrow_mut();
-        if !kept.overflowed && let Some(chunk) = kept.chunks.get(this.sent) {
+        if !kept.overflowed
+            && let Some(chunk) = kept.chunks.get(this.sent)
+        {
             this.sent += 1;
             return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }

@@ -39,9 +39,7 @@ pub(crate) fn request(
     let envoy_headers = !stream.manager().suppress_envoy_headers;
     if envoy_headers && let Some(limit) = attempts.expected_timeout() {
         let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        request
-            .headers_mut()
-            .insert(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(ms));
+        request.headers_mut().insert(names::X_ENVOY_EXPECTED_RQ_TIMEOUT_MS, HeaderValue::from(ms));
     }
     if matched.virtual_host().include_request_attempt_count {
         request.headers_mut().insert(names::X_ENVOY_ATTEMPT_COUNT, HeaderValue::from(1));
@@ -80,9 +78,7 @@ pub(crate) fn response(
         && let Some(elapsed) = elapsed
     {
         let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        response
-            .headers_mut()
-            .insert(names::X_ENVOY_UPSTREAM_SERVICE_TIME, HeaderValue::from(ms));
+        response.headers_mut().insert(names::X_ENVOY_UPSTREAM_SERVICE_TIME, HeaderValue::from(ms));
     }
     configured(response, matched, stream);
 }
@@ -163,7 +159,12 @@ fn last_forwarded_host(headers: &HeaderMap) -> Option<&[u8]> {
     Some(line.as_bytes().rsplit(|byte| *byte == b',').next()?.trim_ascii())
 }
 
-fn path(request: &mut Request<Body>, matched: &Matched, action: &ForwardAction, envoy_headers: bool) {
+fn path(
+    request: &mut Request<Body>,
+    matched: &Matched,
+    action: &ForwardAction,
+    envoy_headers: bool,
+) {
     let uri = request.uri();
     let path = uri.path();
     let new: Cow<'_, str> = match &action.path_rewrite {

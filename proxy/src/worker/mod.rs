@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use rng::Rng;
+pub use snapshot::LocalRoutes;
 pub use snapshot::WorkerSnapshot;
-pub use spawn::Command;
+pub(crate) use spawn::Command;
 pub use spawn::WorkerHandle;
 pub(crate) use spawn::local_runtime;
 use tokio::sync::watch;

@@ -21,6 +21,7 @@ impl Rng {
 
     /// The next number.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of a product")]
     pub fn next(&self) -> u64 {
         let state = self.0.get().wrapping_add(0xa076_1d64_78bd_642f);
         self.0.set(state);

@@ -14,12 +14,16 @@ use palanquin_filter_api::Upstreams;
 use crate::snapshot::Snapshot;
 use crate::upstream::LocalCluster;
 
+/// Routes as requests of one worker share them: a matched route keeps them alive without touching a count
+/// that other workers touch.
+pub type LocalRoutes = Rc<Arc<BoundRoutes>>;
+
 /// Made when a worker first sees a snapshot. Clusters that did not change keep their pools.
 #[derive(Debug)]
 pub struct WorkerSnapshot {
     shared: Arc<Snapshot>,
     clusters: RefCell<HashMap<Arc<str>, Rc<LocalCluster>, FixedState>>,
-    routes: RefCell<HashMap<u64, Rc<Arc<BoundRoutes>>, FixedState>>,
+    routes: RefCell<HashMap<u64, LocalRoutes, FixedState>>,
 }
 
 impl WorkerSnapshot {
@@ -54,7 +58,7 @@ impl WorkerSnapshot {
     }
 
     /// The routes of a connection manager; `None` while they have not arrived.
-    pub fn routes(&self, manager: &ConnectionManager) -> Option<Rc<Arc<BoundRoutes>>> {
+    pub fn routes(&self, manager: &ConnectionManager) -> Option<LocalRoutes> {
         if let Some(routes) = self.routes.borrow().get(&manager.id) {
             return Some(Rc::clone(routes));
         }

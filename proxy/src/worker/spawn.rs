@@ -21,7 +21,7 @@ use crate::telemetry::WorkerTelemetry;
 
 /// What the control thread tells a worker.
 #[derive(Debug)]
-pub enum Command {
+pub(crate) enum Command {
     /// Accept connections on a socket.
     Listen {
         /// The socket.
@@ -73,7 +73,7 @@ impl WorkerHandle {
     }
 
     /// Tells the worker something. A worker that has ended hears nothing.
-    pub fn tell(&self, command: Command) {
+    pub(crate) fn tell(&self, command: Command) {
         drop(self.commands.send(command));
     }
 

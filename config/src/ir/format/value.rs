@@ -172,7 +172,9 @@ impl Operator {
                 };
                 Found::Number(u64::try_from(number).unwrap_or(u64::MAX))
             }
-            Self::DynamicMetadata(namespace, path) => metadata(&cx.stream.metadata, namespace, path),
+            Self::DynamicMetadata(namespace, path) => {
+                metadata(&cx.stream.metadata, namespace, path)
+            }
             Self::EmitTime(format) => Found::Time(SystemTime::now(), format),
             Self::FilterChainName => text(non_empty(&info.connection.filter_chain)),
             Self::FilterState(key) => {

@@ -21,6 +21,7 @@ use crate::ir::tls::PeerValidation;
 use crate::ir::tls::SecretSource;
 use crate::ir::tls::ServerResumption;
 use crate::ir::tls::TicketSource;
+use crate::ir::tls::TlsParams;
 use crate::ir::tls::UpstreamTls;
 use crate::ir::tls::ValidationContext;
 
@@ -30,7 +31,7 @@ mod tests;
 mod validation;
 
 /// BoringSSL's default for sessions: 2 h.
-const SESSION_TIMEOUT: Duration = Duration::from_secs(7200);
+const SESSION_TIMEOUT: Duration = Duration::from_hours(2);
 
 impl Lowering<'_> {
     /// `tls.v3.DownstreamTlsContext`.
@@ -120,7 +121,7 @@ impl Lowering<'_> {
         self.refuse_unknown(message);
         let params = match &message.tls_params {
             Some(params) => self.field("tls_params", |cx| cx.tls_params(params)),
-            None => Some(Default::default()),
+            None => Some(TlsParams::default()),
         };
         let mut certificates =
             self.list("tls_certificates", &message.tls_certificates, |cx, certificate| {
@@ -297,8 +298,7 @@ impl Lowering<'_> {
             self.error_in("path", "is necessary");
             return None;
         }
-        let local = self
-            .list("local_address_range", &message.local_address_range, |cx, range| cx.cidr(range));
+        let local = self.list("local_address_range", &message.local_address_range, Lowering::cidr);
         let remote =
             self.list("remote_address_range", &message.remote_address_range, |cx, range| {
                 cx.cidr(range)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use palanquin_filter_api::stats;
 use palanquin_proto::envoy::config::core::v3::DataSource;
+use palanquin_proto::envoy::config::core::v3::TypedExtensionConfig;
 use palanquin_proto::envoy::config::core::v3::data_source::Specifier;
 use palanquin_proto::envoy::extensions::transport_sockets::tls::v3 as pb;
 use palanquin_proto::envoy::r#type::matcher::v3::StringMatcher;
@@ -48,6 +49,7 @@ fn warnings<T>(lowered: &Lowered<T>) -> String {
     lines.join("\n")
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields it fills are optional")]
 fn source(specifier: Specifier) -> Option<DataSource> {
     Some(DataSource { specifier: Some(specifier), watched_directory: None })
 }
@@ -115,15 +117,15 @@ fn files_are_read_now_and_named_for_watching() {
         private_key: source(Specifier::Filename(path(key))),
         ..Default::default()
     };
-    let context = |key| pb::CommonTlsContext {
-        tls_certificates: vec![named(key)],
-        ..Default::default()
-    };
+    let context =
+        |key| pb::CommonTlsContext { tls_certificates: vec![named(key)], ..Default::default() };
     let tls = downstream(context("tls.key")).unwrap().value;
     assert_eq!(tls.common.files().count(), 2);
     let error = downstream(context("gone.key")).unwrap_err();
     assert!(
-        error.starts_with("common_tls_context.tls_certificates[0].private_key.filename: cannot read"),
+        error.starts_with(
+            "common_tls_context.tls_certificates[0].private_key.filename: cannot read"
+        ),
         "{error}"
     );
 }
@@ -135,7 +137,8 @@ fn broken_or_encrypted_keys_are_refused_without_repeating_them() {
         context.tls_certificates[0].private_key = text(key);
         downstream(context).unwrap_err()
     };
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nc2VjcmV0\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let error = with_key(encrypted);
     assert!(error.contains("encrypted private keys are not supported yet"), "{error}");
     let broken = with_key("-----BEGIN PRIVATE KEY-----\nS3cr3t!\n-----END PRIVATE KEY-----\n");
@@ -186,13 +189,15 @@ fn names_without_a_ca_are_refused() {
 #[test]
 fn what_decides_about_trust_and_does_not_exist_is_an_error() {
     let context = pb::CertificateValidationContext {
-        custom_validator_config: Some(Default::default()),
+        custom_validator_config: Some(TypedExtensionConfig::default()),
         ..Default::default()
     };
     let error = downstream(validated(context)).unwrap_err();
     assert!(error.contains("custom_validator_config: is not supported yet"), "{error}");
-    let shaker =
-        pb::CommonTlsContext { custom_handshaker: Some(Default::default()), ..common() };
+    let shaker = pb::CommonTlsContext {
+        custom_handshaker: Some(TypedExtensionConfig::default()),
+        ..common()
+    };
     assert!(downstream(shaker).is_err());
 }
 

@@ -120,7 +120,7 @@ impl Lowering<'_> {
             (Some(source), false) => {
                 self.field("trusted_ca", |cx| cx.certificates(source, "CA certificate"))
             }
-            (None, true) => self.field("system_root_certs", |cx| cx.system_roots()),
+            (None, true) => self.field("system_root_certs", Lowering::system_roots),
             (None, false) => None,
         }
     }
@@ -159,7 +159,7 @@ impl Lowering<'_> {
             );
             return matchers;
         }
-        let each = self.list("match_subject_alt_names", untyped, |cx, one| cx.string_matcher(one));
+        let each = self.list("match_subject_alt_names", untyped, Lowering::string_matcher);
         for matcher in each {
             for kind in [SanKind::Dns, SanKind::Uri, SanKind::Email, SanKind::IpAddress] {
                 matchers.push(SanMatcher { kind, matcher: matcher.clone() });

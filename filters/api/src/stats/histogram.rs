@@ -8,6 +8,7 @@ use std::time::Duration;
 const SUB: u64 = 8;
 /// Microseconds up to 2^36 (19 hours); longer durations count as that.
 const POWERS: u64 = 36;
+#[expect(clippy::cast_possible_truncation, reason = "272")]
 const BUCKETS: usize = (SUB * (POWERS - 2)) as usize;
 
 /// One thread's buckets. 2.2 KiB, made when the first value is recorded.

@@ -37,8 +37,12 @@ macro_rules! kind {
     ) => {
         $(#[$doc])*
         pub mod $module {
-            #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "only counts positions")]
-            #[allow(dead_code, clippy::allow_attributes, reason = "only counts positions")]
+            #[allow(
+                dead_code,
+                non_camel_case_types,
+                clippy::upper_case_acronyms,
+                reason = "only counts positions; some kinds have none of one sort"
+            )]
             mod position {
                 pub(super) enum Counters { $($counter,)* }
                 pub(super) enum Gauges { $($gauge,)* }

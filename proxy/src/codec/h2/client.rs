@@ -267,7 +267,8 @@ fn to_wire(request: Request<Body>, shared: &Shared) -> Result<(Request<()>, Body
     let authority = host.map(|host| shared.authority(host)).transpose()?;
     let mut parts = http::uri::Parts::default();
     parts.authority = authority;
-    parts.scheme = Some(downstream_scheme(&head.headers).unwrap_or_else(|| shared.settings.scheme.clone()));
+    parts.scheme =
+        Some(downstream_scheme(&head.headers).unwrap_or_else(|| shared.settings.scheme.clone()));
     parts.path_and_query =
         Some(head.uri.into_parts().path_and_query.unwrap_or(PathAndQuery::from_static("/")));
     let upgrade = head.extensions.remove::<Upgrade>();
