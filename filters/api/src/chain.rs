@@ -22,6 +22,11 @@ impl FilterChain {
         Self(filters.into())
     }
 
+    /// True when no filter runs.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
     /// Runs the request hooks in order. `Err` is the answer of the filter that stopped the request.
     pub async fn on_request(
         &self,
@@ -30,7 +35,10 @@ impl FilterChain {
     ) -> Result<(), Box<LocalReply>> {
         for (position, filter) in self.filters() {
             cx.enter(position);
-            settle(filter.on_request(request, cx)).await?;
+            match filter.on_request(request, cx) {
+                Flow::Continue => {}
+                flow => settle(flow).await?,
+            }
         }
         Ok(())
     }
@@ -44,7 +52,10 @@ impl FilterChain {
     ) -> Result<(), Box<LocalReply>> {
         for (position, filter) in self.filters().rev() {
             cx.enter(position);
-            settle(filter.on_response(response, cx)).await?;
+            match filter.on_response(response, cx) {
+                Flow::Continue => {}
+                flow => settle(flow).await?,
+            }
         }
         Ok(())
     }

@@ -129,7 +129,7 @@ fn admit(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Loc
 fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<LocalReply>> {
     let connection = Rc::clone(&stream.connection);
     let Some(routes) = stream.snapshot.routes(&connection.manager) else { return Ok(()) };
-    stream.set_chain(routes.default_chain.clone());
+    stream.set_chain(&routes.default_chain);
     let Some(virtual_host) = route::virtual_host(&routes, request.headers()) else {
         return Ok(());
     };
@@ -168,12 +168,12 @@ fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Lo
         stream.weighted = drawn.weighted;
         stream.cx.cluster = drawn.cluster;
         if let Some(index) = drawn.chain {
-            stream.set_chain(matched.chain(Some(index)).clone());
+            stream.set_chain(matched.chain(Some(index)));
         } else {
-            stream.set_chain(matched.chain(None).clone());
+            stream.set_chain(matched.chain(None));
         }
     } else {
-        stream.set_chain(matched.chain(None).clone());
+        stream.set_chain(matched.chain(None));
     }
     let refused = match &matched.route().action {
         RouteAction::Forward(action) => refuse_upgrade(request, action, &connection),

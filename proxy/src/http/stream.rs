@@ -107,10 +107,11 @@ impl Stream {
     }
 
     /// The filters of the request: its route's, or the connection manager's own.
-    pub(crate) fn set_chain(&mut self, chain: FilterChain) {
-        self.chain = Some(chain);
+    pub(crate) fn set_chain(&mut self, chain: &FilterChain) {
+        self.chain = (!chain.is_empty()).then(|| chain.clone());
     }
 
+    /// See [`Self::set_chain`]; `None` when no filter runs.
     pub(crate) fn chain(&self) -> Option<FilterChain> {
         self.chain.clone()
     }

@@ -165,8 +165,9 @@ fn without_h2c(value: &[u8]) -> Option<Vec<u8>> {
 #[expect(clippy::needless_bitwise_bool, reason = "without branches it is vectorised")]
 pub(super) fn has_bare_lf(head: &[u8]) -> bool {
     let first = head.first() == Some(&b'\n');
+    let after = head.get(1..).unwrap_or_default();
     head.iter()
-        .zip(head.iter().skip(1))
+        .zip(after)
         .fold(first, |bare, (before, byte)| bare | ((*byte == b'\n') & (*before != b'\r')))
 }
 

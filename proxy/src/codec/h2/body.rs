@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -16,15 +17,42 @@ use palanquin_filter_api::BodyError;
 pub(super) struct RecvBody {
     stream: RecvStream,
     content_length: Option<u64>,
+    /// Data that was taken from the stream already.
+    first: Option<Bytes>,
     data_done: bool,
     /// Whoever serves the stream learns of its failure otherwise.
     is_failure_silent: bool,
 }
 
+/// What of a response's body is here.
+pub(super) enum Download {
+    /// The rest is to come.
+    Streamed(RecvBody),
+    /// All of it.
+    Whole(Bytes),
+}
+
 impl RecvBody {
     /// A body with the length that its head announced.
     pub(super) fn new(stream: RecvStream, content_length: Option<u64>) -> Self {
-        Self { stream, content_length, data_done: false, is_failure_silent: false }
+        Self { stream, content_length, first: None, data_done: false, is_failure_silent: false }
+    }
+
+    /// A response's body: whole, if all of it has arrived with its head; that costs no stream.
+    pub(super) fn download(mut stream: RecvStream, content_length: Option<u64>) -> Download {
+        // Nobody needs to be woken: the next poll registers whoever waits then.
+        match stream.poll_data(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(Ok(data))) => {
+                // Only fails when the stream is gone; its error comes with the next poll.
+                drop(stream.flow_control().release_capacity(data.len()));
+                if stream.is_end_stream() {
+                    return Download::Whole(data);
+                }
+                Download::Streamed(Self { first: Some(data), ..Self::new(stream, content_length) })
+            }
+            // An error is told again by the next poll.
+            _ => Download::Streamed(Self::new(stream, content_length)),
+        }
     }
 
     /// The body of a request from a client. When its stream fails nobody is left to answer: the body then
@@ -50,6 +78,9 @@ impl http_body::Body for RecvBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
         if !self.data_done {
             match std::task::ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
@@ -69,7 +100,7 @@ impl http_body::Body for RecvBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.first.is_none() && self.stream.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -35,6 +35,7 @@ use http_body::SizeHint;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::BodyError;
 
+use super::body::Download;
 use super::body::RecvBody;
 use super::buffered::buffered;
 use super::upload::Upload;
@@ -315,7 +316,16 @@ fn from_wire(
         return Response::from_parts(head, Body::Empty);
     }
     let length = if is_head { Some(0) } else { content_length(&head.headers) };
-    let body = DownloadBody { body: RecvBody::new(stream, length), upload, _guard: guard };
+    // While the request is still being sent, the response's body is what keeps it going.
+    let body = if upload.is_some() {
+        RecvBody::new(stream, length)
+    } else {
+        match RecvBody::download(stream, length) {
+            Download::Whole(bytes) => return Response::from_parts(head, Body::from(bytes)),
+            Download::Streamed(body) => body,
+        }
+    };
+    let body = DownloadBody { body, upload, _guard: guard };
     Response::from_parts(head, Body::from_stream(body))
 }
 

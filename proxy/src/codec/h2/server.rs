@@ -181,6 +181,10 @@ async fn serve_stream<S: Service>(
     }
 }
 
+/// A body up to this, in bytes, is handed to the crate as it is; it waits there for the client's window. With the
+/// limit on concurrent streams this bounds what a client that does not read makes us hold.
+const MAX_HANDED_OVER: usize = 16 * 1024;
+
 /// What came of a response.
 enum Sent {
     /// It was sent, or broken off by this side.
@@ -230,12 +234,18 @@ async fn send_response(mut respond: SendResponse<Bytes>, response: Response<Body
     head.version = Version::HTTP_2;
     head.extensions.clear();
     let empty = body.is_empty();
-    let Ok(stream) = respond.send_response(Response::from_parts(head, ()), empty) else {
+    let Ok(mut stream) = respond.send_response(Response::from_parts(head, ()), empty) else {
         return Sent::Reset;
     };
     if empty {
         return Sent::Ended;
     }
+    let body = match body {
+        Body::Full(bytes) if bytes.len() <= MAX_HANDED_OVER => {
+            return stream.send_data(bytes, true).map_or(Sent::Reset, |()| Sent::Ended);
+        }
+        body => body,
+    };
     let mut upload = Upload::new(stream, body);
     poll_fn(|cx| match upload.poll(cx) {
         Poll::Ready(Err(UploadError::Stream(_))) => Poll::Ready(Sent::Reset),
