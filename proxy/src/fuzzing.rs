@@ -48,7 +48,8 @@ pub fn trace_context(data: &[u8]) {
     assert_eq!(once, headers);
 }
 
-/// Normalises a path; doing it twice changes nothing more, and nothing climbs out.
+/// Normalises a path; nothing climbs out, and doing it twice changes nothing more. The latter only without
+/// escapes: `%4%66` becomes `%4f`, as in Envoy, which a second pass would decode.
 pub fn path(data: &[u8]) {
     let Ok(uri) = Uri::try_from(data) else { return };
     for escaped_slashes in [EscapedSlashes::Keep, EscapedSlashes::UnescapeAndForward] {
@@ -62,6 +63,6 @@ pub fn path(data: &[u8]) {
         assert!(once.path().split('/').all(|segment| segment != ".." && segment != "."), "{once}");
         assert!(!once.path().contains("//"), "{once}");
         assert!(normalize::path(&mut request, rules).is_ok(), "{once}");
-        assert_eq!(&once, request.uri());
+        assert!(once.path().contains('%') || once == *request.uri(), "{once} {}", request.uri());
     }
 }

@@ -10,6 +10,6 @@ fuzz_target!(|text: &str| match Format::compile(text, Missing::Dash) {
     Ok(format) => drop(format.as_literal().map(str::to_owned)),
     Err(error) => {
         assert!(error.position <= text.len());
-        drop((error.to_string(), error.suggestion()));
+        drop((error.to_string(), error.kind.suggestion()));
     }
 });
