@@ -37,7 +37,7 @@ async fn requests_over_the_limit_are_refused_as_overload_and_the_others_are_not_
         assert_eq!(request.await.unwrap().status(), 200);
     }
     assert_eq!(client::get(address, "/after").await.status(), 200);
-    proxy.stat_is("cluster.blue.upstream_rq_pending_overflow", 8).await;
+    proxy.stat_is("cluster.blue.upstream_rq_active_overflow", 8).await;
 }
 
 #[tokio::test]
