@@ -66,7 +66,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// Whatever would make handshakes fail later, or succeed that should not: see
-    /// [`TlsConfigFault`](crate::error::TlsConfigFault).
+    /// [`TlsConfigFault`].
     pub fn build(tls: &DownstreamTls) -> Result<Arc<Self>, TlsConfigError> {
         Self::build_with(provider::standard(), tls)
     }
