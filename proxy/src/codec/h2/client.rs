@@ -316,8 +316,9 @@ fn from_wire(
         return Response::from_parts(head, Body::Empty);
     }
     let length = if is_head { Some(0) } else { content_length(&head.headers) };
-    // While the request is still being sent, the response's body is what keeps it going.
-    let body = if upload.is_some() {
+    // While the request is still being sent, the response's body is what keeps it going. Without a length the
+    // body stays a stream: downstream it is then framed as Envoy frames it.
+    let body = if upload.is_some() || length.is_none() {
         RecvBody::new(stream, length)
     } else {
         match RecvBody::download(stream, length) {
