@@ -168,6 +168,7 @@ impl ClientConn {
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
         let reused = self.shared.total.get() > 0;
         let fail = |kind, bytes_sent| SendError { kind, reused, bytes_sent };
+        let downstream = request.version();
         let expectation = request.extensions().get::<ContinueSignal>().cloned();
         let (head, body) = to_wire(request, &self.shared)
             .map_err(|what| fail(SendErrorKind::Protocol(what), 0))?;
@@ -185,7 +186,7 @@ impl ClientConn {
         let result = poll_fn(|cx| exchange.poll(cx)).await;
         let sent = 1 + exchange.upload.as_ref().map_or(0, Upload::sent);
         let response = result.map_err(|kind| fail(kind, sent))?;
-        Ok(from_wire(response, exchange.upload, guard, is_head, upgrade))
+        Ok(from_wire(response, exchange.upload, guard, is_head, upgrade, downstream))
     }
 }
 
@@ -307,6 +308,7 @@ fn from_wire(
     guard: Guard,
     is_head: bool,
     upgrade: bool,
+    downstream: Version,
 ) -> Response<Body> {
     let (mut head, stream) = response.into_parts();
     if upgrade && head.status == StatusCode::OK {
@@ -316,9 +318,9 @@ fn from_wire(
         return Response::from_parts(head, Body::Empty);
     }
     let length = if is_head { Some(0) } else { content_length(&head.headers) };
-    // While the request is still being sent, the response's body is what keeps it going. Without a length the
-    // body stays a stream: downstream it is then framed as Envoy frames it.
-    let body = if upload.is_some() || length.is_none() {
+    // While the request is still being sent, the response's body is what keeps it going. Towards HTTP/1 a body
+    // without a length stays a stream: it is then framed as Envoy frames it.
+    let body = if upload.is_some() || length.is_none() && downstream != Version::HTTP_2 {
         RecvBody::new(stream, length)
     } else {
         match RecvBody::download(stream, length) {
