@@ -28,6 +28,8 @@ pub(super) async fn serve(name: &'static str, listener: TcpListener, tls: Arc<Se
     };
     let acceptor = TlsAcceptor::from(tls);
     while let Ok((stream, _)) = listener.accept().await {
+        // Small answers leave at once. Where that cannot be set they are only later.
+        drop(stream.set_nodelay(true));
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| async move {
