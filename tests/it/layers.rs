@@ -37,10 +37,27 @@ fn rules() -> BTreeMap<&'static str, Rule> {
                 never: &["hyper", "hyper-util", "h2"],
             },
         ),
+        ("palanquin-sm", Rule { ours: &[], never: NETWORK }),
+        ("palanquin-pki", Rule { ours: &["palanquin-sm"], never: NETWORK }),
+        (
+            "palanquin-rfc8998",
+            Rule {
+                ours: &["palanquin-sm", "palanquin-pki"],
+                never: &["hyper", "hyper-util", "h2", "tonic", "tokio-rustls"],
+            },
+        ),
+        ("palanquin-tlcp", Rule { ours: &["palanquin-sm", "palanquin-pki"], never: NETWORK }),
         (
             "palanquin-tls",
             Rule {
-                ours: &["palanquin-config", "palanquin-filter-api"],
+                ours: &[
+                    "palanquin-config",
+                    "palanquin-filter-api",
+                    "palanquin-pki",
+                    "palanquin-rfc8998",
+                    "palanquin-sm",
+                    "palanquin-tlcp",
+                ],
                 never: &["hyper", "hyper-util", "h2", "tonic"],
             },
         ),
@@ -51,6 +68,7 @@ fn rules() -> BTreeMap<&'static str, Rule> {
                     "palanquin-config",
                     "palanquin-filter-api",
                     "palanquin-filters",
+                    "palanquin-pki",
                     "palanquin-proto",
                     "palanquin-tls",
                     "palanquin-xds-client",

@@ -1,0 +1,1 @@
+//! Makes certificates for demos and tests: standard and SM, with SPIFFE identities.

@@ -1,0 +1,1 @@
+//! The Chinese national algorithms: SM2, SM3 and SM4.
