@@ -1,1 +1,10 @@
-//! The Chinese national algorithms: SM2, SM3 and SM4.
+//! The Chinese national algorithms (国密): SM2, SM3 and SM4, and what belongs to their keys and certificates.
+//!
+//! The software is not a certified cryptographic module; [`key_ops`] is the seam to put one behind it.
+
+pub mod key_ops;
+pub mod keys;
+pub mod sm2;
+pub mod sm3;
+pub mod sm4;
+pub mod x509;

@@ -1,0 +1,1 @@
+//! The seam between the engines and a private key, which may live in hardware.

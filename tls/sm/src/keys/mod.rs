@@ -1,0 +1,1 @@
+//! Key files: PEM and DER.

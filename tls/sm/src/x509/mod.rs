@@ -1,0 +1,1 @@
+//! What certificates need: verification algorithms and KeyUsage.
