@@ -143,27 +143,64 @@ async fn a_try_that_takes_too_long_is_given_up_for_another() {
     assert!(proxy.stat("cluster.blue.upstream_rq_per_try_timeout").await >= 1);
 }
 
-#[tokio::test]
-async fn a_reused_connection_that_the_upstream_closed_is_no_failure_if_resets_are_retried() {
+/// One request on a connection, then `head` on the same one, which the upstream closes under it.
+async fn used_again_and_closed(http: Http, head: &str) -> (Proxy, RawUpstream, RawConnection) {
     let origin = RawUpstream::start().await;
-    let proxy = Proxy::http(
-        retrying("retry_on: reset, num_retries: 1"),
-        &[cluster("blue", &[origin.address])],
-    )
-    .await;
+    let proxy = Proxy::http(http, &[cluster("blue", &[origin.address])]).await;
     let mut client = RawConnection::connect(proxy.address().await).await;
     client.write("GET /1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut first = origin.accept().await;
     first.read_head().await;
     first.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(client.read_message().await.status(), 200);
-    client.write("GET /2 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    assert!(first.read_head().await.starts_with("GET /2 "));
+    client.write(head).await;
+    let line = head.split_inclusive("HTTP/1.1").next().unwrap();
+    assert!(first.read_head().await.starts_with(line));
     drop(first);
+    (proxy, origin, client)
+}
+
+#[tokio::test]
+async fn a_reused_connection_that_the_upstream_closed_is_no_failure_if_resets_are_retried() {
+    let policy = retrying("retry_on: reset, num_retries: 1");
+    let post = "POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+    let (proxy, origin, mut client) = used_again_and_closed(policy, post).await;
     let mut second = origin.accept().await;
-    assert!(second.read_head().await.starts_with("GET /2 "));
+    assert!(second.read_head().await.starts_with("POST /2 "));
     second.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(client.read_message().await.status(), 200);
+    proxy.stat_is("cluster.blue.upstream_rq_retry", 1).await;
+}
+
+#[tokio::test]
+async fn an_idempotent_request_survives_a_stale_connection_without_any_policy() {
+    let get = "GET /2 HTTP/1.1\r\nhost: a\r\nx-mark: 7\r\n\r\n";
+    let (proxy, origin, mut client) = used_again_and_closed(Http::to("blue"), get).await;
+    let mut second = origin.accept().await;
+    let again = second.read_head().await;
+    assert!(again.starts_with("GET /2 ") && again.contains("x-mark: 7\r\n"), "{again}");
+    second.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(client.read_message().await.status(), 200);
+    assert_eq!(proxy.stat("cluster.blue.upstream_rq_retry").await, 0);
+}
+
+#[tokio::test]
+async fn a_stale_connection_is_replaced_once_only() {
+    let get = "GET /2 HTTP/1.1\r\nhost: a\r\n\r\n";
+    let (_proxy, origin, mut client) = used_again_and_closed(Http::to("blue"), get).await;
+    let mut second = origin.accept().await;
+    second.read_head().await;
+    drop(second);
+    let answer = client.read_message().await;
+    assert_eq!(answer.status(), 503);
+    assert!(answer.text().contains("retried and the latest reset reason: connection termination"));
+}
+
+#[tokio::test]
+async fn a_request_that_may_have_had_an_effect_is_not_repeated_without_a_policy() {
+    let post = "POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
+    let (_proxy, _origin, mut client) = used_again_and_closed(Http::to("blue"), post).await;
+    assert_eq!(client.read_message().await.status(), 503);
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ pub mod h1;
 pub mod h2;
 pub mod hop;
 mod meter;
+mod outgoing;
 mod send_error;
 mod violation;
 
@@ -37,6 +38,8 @@ pub use drain::Drain;
 pub use drain::DrainTrigger;
 pub use expect::ContinueSignal;
 pub use meter::Meter;
+pub use outgoing::Keep;
+pub use outgoing::Outgoing;
 pub use send_error::SendError;
 pub use send_error::SendErrorKind;
 pub use violation::Violation;

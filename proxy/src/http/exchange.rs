@@ -164,7 +164,7 @@ fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Lo
             action.idle_timeout,
             timeouts::stream_duration(action, request.headers_mut()),
         );
-        let drawn = crate::upstream::forward::choose(action, request, &connection.worker.rng);
+        let drawn = super::cluster::choose(action, request, &connection.worker.rng);
         stream.weighted = drawn.weighted;
         stream.cx.cluster = drawn.cluster;
         if let Some(index) = drawn.chain {

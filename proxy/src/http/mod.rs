@@ -2,6 +2,7 @@
 //!
 //! Read [`exchange`] first; it is the table of contents of a request.
 
+mod cluster;
 mod connection;
 pub(crate) mod exchange;
 pub(crate) mod forwarded;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 use http::HeaderValue;
+use http::Method;
 use http::StatusCode;
 
 use palanquin_config::ir::retry::RetryOn;
@@ -159,11 +160,15 @@ impl SendFailure {
         }
     }
 
-    /// True when a peer closed an idle connection just as it was used again: a new attempt is safe if the
-    /// request is idempotent or no byte of it was written, whatever the retry policy says.
-    pub fn is_stale_connection(&self) -> bool {
+    /// True when a peer closed an idle connection just as it was used again, and the request may be sent on
+    /// another one whatever the retry policy says: its method is idempotent (RFC 9110 section 9.2.2), or
+    /// no byte of it was written.
+    pub fn is_stale_connection(&self, method: &Method) -> bool {
         match self {
-            Self::Reset { reused, .. } | Self::Terminated { reused, .. } => *reused,
+            Self::Terminated { reused, bytes_sent } => {
+                *reused && (method.is_idempotent() || *bytes_sent == 0)
+            }
+            // A stream that was reset was looked at.
             _ => false,
         }
     }
@@ -262,5 +267,16 @@ mod tests {
         let sent = SendFailure::Terminated { reused: true, bytes_sent: 1 };
         assert!(!sent.is_retried_on(RetryOn::RESET_BEFORE_REQUEST.with(RetryOn::CONNECT_FAILURE)));
         assert!(sent.is_retried_on(RetryOn::RESET));
+    }
+
+    #[test]
+    fn only_a_reused_connection_that_died_is_stale_and_only_where_repeating_is_safe() {
+        let died = |reused, bytes_sent| SendFailure::Terminated { reused, bytes_sent };
+        assert!(died(true, 9).is_stale_connection(&Method::GET));
+        assert!(died(true, 0).is_stale_connection(&Method::POST));
+        assert!(!died(true, 9).is_stale_connection(&Method::POST));
+        assert!(!died(false, 0).is_stale_connection(&Method::GET));
+        let reset = SendFailure::Reset { reused: true, bytes_sent: 9 };
+        assert!(!reset.is_stale_connection(&Method::GET));
     }
 }

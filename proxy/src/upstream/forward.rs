@@ -10,10 +10,9 @@ use std::time::Instant;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::request::Parts;
-use palanquin_config::ir::route::ClusterRef;
 use palanquin_config::ir::route::ClusterSpecifier;
 use palanquin_config::ir::route::ForwardAction;
+use palanquin_config::ir::route::HostRewrite;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::GrpcStatus;
 use palanquin_filter_api::LocalReply;
@@ -30,57 +29,14 @@ use super::attempt::Verdict;
 use super::failure::Attempted;
 use super::replay;
 use super::rewrite;
+use crate::codec::Keep;
+use crate::codec::Outgoing;
 use crate::http::route::Matched;
 use crate::http::stream::Stream;
 use crate::http::timeouts::Expired;
-use crate::worker::Rng;
 
 /// What a gRPC client is told when its stream took too long.
 const DEADLINE_EXCEEDED: GrpcStatus = GrpcStatus(4);
-
-/// The cluster that a route drew for a request.
-#[derive(Debug, Default)]
-pub(crate) struct Choice {
-    /// Its name; `None` when the header that should name it is missing.
-    pub(crate) cluster: Option<Arc<str>>,
-    /// Its place among the route's weighted clusters.
-    pub(crate) weighted: Option<usize>,
-    /// The index of its own filter chain.
-    pub(crate) chain: Option<u32>,
-}
-
-/// Draws the cluster of a request.
-pub(crate) fn choose(action: &ForwardAction, request: &Request<Body>, rng: &Rng) -> Choice {
-    let by_header =
-        |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(Arc::from);
-    let clusters = match &action.cluster {
-        ClusterSpecifier::Cluster(name) => {
-            return Choice { cluster: Some(Arc::clone(name)), ..Choice::default() };
-        }
-        ClusterSpecifier::Header(name) => {
-            return Choice { cluster: by_header(name), ..Choice::default() };
-        }
-        ClusterSpecifier::Weighted(clusters) => clusters,
-    };
-    let given = clusters
-        .random_value_header
-        .as_ref()
-        .and_then(|name| request.headers().get(name)?.to_str().ok()?.parse::<u64>().ok());
-    let total = u64::from(clusters.total_weight);
-    let mut value = given.map_or_else(|| rng.below(total), |given| given % total.max(1));
-    for (position, weighted) in clusters.clusters.iter().enumerate() {
-        let weight = u64::from(weighted.weight);
-        if value < weight {
-            let cluster = match &weighted.cluster {
-                ClusterRef::Name(name) => Some(Arc::clone(name)),
-                ClusterRef::Header(name) => by_header(name),
-            };
-            return Choice { cluster, weighted: Some(position), chain: weighted.index };
-        }
-        value -= weight;
-    }
-    Choice::default()
-}
 
 /// Sends `request` to the stream's cluster. `Err` is the answer when no response came.
 pub(crate) async fn forward(
@@ -107,21 +63,31 @@ pub(crate) async fn forward(
     let mut attempts = Attempts::new(action, &mut request, stream.form.grpc);
     rewrite::request(&mut request, matched, action, stream, &attempts);
     stream.keep(&request);
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let mut replay = replay::Replay::new(body, attempts.may_retry(), replay_limit(matched, config));
     let mut tried: Vec<Arc<super::Host>> = Vec::new();
+    let keep = if head.method.is_idempotent() { Keep::Copy } else { Keep::Take };
+    let mut request = Outgoing::new(head, Body::Empty, keep);
+    // Each attempt starts from the same head; without a policy the one retry of a stale connection is too
+    // rare for a copy, and only an endpoint's own host name would show.
+    let copies = attempts.may_retry() || matches!(action.host_rewrite, HostRewrite::Auto);
+    let mut may_replace_connection = true;
 
     loop {
         if attempts.count() > 0 && matched.virtual_host().include_request_attempt_count {
-            head.headers.insert(
+            request.head.headers.insert(
                 crate::http::names::X_ENVOY_ATTEMPT_COUNT,
                 http::HeaderValue::from(attempts.count() + 1),
             );
         }
-        let attempt = Request::from_parts(
-            if attempts.may_retry() { clone_head(&head) } else { take_head(&mut head) },
-            replay.next(),
-        );
+        let mut copy;
+        let attempt = if copies {
+            copy = Outgoing::new(request.head.clone(), replay.next(), Keep::Take);
+            &mut copy
+        } else {
+            request.body = replay.next();
+            &mut request
+        };
         let sent = send_once(&cluster, attempt, action, &mut attempts, &mut tried, stream);
         let result = sent.await;
         let rng = &stream.connection.worker.rng;
@@ -134,6 +100,16 @@ pub(crate) async fn forward(
             Err(Failure::Expired(_)) => Verdict::Done,
         };
         let verdict = match verdict {
+            Verdict::Done | Verdict::Exhausted
+                if may_replace_connection
+                    && !request.is_taken()
+                    && replay.can_replay()
+                    && matches!(&result, Err(Failure::Send(failure))
+                        if failure.is_stale_connection(&request.head.method)) =>
+            {
+                may_replace_connection = false;
+                continue;
+            }
             Verdict::RetryAfter(pause) if replay.can_replay() => {
                 admit_retry(&cluster, action, &mut attempts, stream, pause)
             }
@@ -178,7 +154,7 @@ enum Failure {
 /// One attempt: an endpoint, a connection, the request, and the head of a response.
 async fn send_once(
     cluster: &std::rc::Rc<LocalCluster>,
-    mut request: Request<Body>,
+    request: &mut Outgoing,
     action: &ForwardAction,
     attempts: &mut Attempts,
     tried: &mut Vec<Arc<super::Host>>,
@@ -199,14 +175,14 @@ async fn send_once(
     };
     let host = cluster.pick(&pick).map_err(Failure::Send)?;
     let envoy_headers = !stream.manager().suppress_envoy_headers;
-    rewrite::for_host(&mut request, action, &host, envoy_headers);
+    rewrite::for_host(&mut request.head.headers, action, &host, envoy_headers);
     let info = &mut stream.cx.info.upstream;
     info.host = Some(Arc::clone(host.name()));
     if attempts.avoids_previous_hosts() {
         tried.push(Arc::clone(&host));
     }
     if let Some(span) = &mut stream.span {
-        span.attempt(&mut request, &host, attempts.count());
+        span.begin_attempt(&mut request.head.headers, host.name());
     }
     stream.cx.info.timing.upstream_start.get_or_insert_with(Instant::now);
     let mut sending = pin!(cluster.send(&host, request, action.priority));
@@ -367,18 +343,4 @@ fn timeout_reply(details: &'static str, attempts: &Attempts) -> LocalReply {
 /// How much of a body is kept for a retry.
 fn replay_limit(matched: &Matched, config: &palanquin_config::ir::cluster::Cluster) -> usize {
     matched.route().buffer_limit.unwrap_or(config.buffer_limit) as usize
-}
-
-fn clone_head(head: &Parts) -> Parts {
-    let mut request = Request::new(());
-    *request.method_mut() = head.method.clone();
-    *request.uri_mut() = head.uri.clone();
-    *request.version_mut() = head.version;
-    *request.headers_mut() = head.headers.clone();
-    *request.extensions_mut() = head.extensions.clone();
-    request.into_parts().0
-}
-
-fn take_head(head: &mut Parts) -> Parts {
-    std::mem::replace(head, Request::new(()).into_parts().0)
 }

@@ -11,14 +11,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use foldhash::fast::FixedState;
-use http::Request;
 use http::StatusCode;
 use http::uri::Scheme;
 use smallvec::SmallVec;
 
 use palanquin_config::ir::Priority;
 use palanquin_config::ir::cluster::UpstreamProtocol;
-use palanquin_filter_api::Body;
 use palanquin_filter_api::MetadataValue;
 use palanquin_filter_api::stats::Scope;
 use palanquin_filter_api::stats::cluster as stat;
@@ -34,6 +32,7 @@ use super::host_set::HostSet;
 use super::pool::Pool;
 use super::pool::Sent;
 use super::pool::protocol_of;
+use crate::codec::Outgoing;
 use crate::codec::h1;
 use crate::codec::h2;
 use crate::worker::Rng;
@@ -171,10 +170,10 @@ impl LocalCluster {
     pub async fn send(
         &self,
         host: &Arc<Host>,
-        request: Request<Body>,
+        request: &mut Outgoing,
         priority: Priority,
     ) -> Result<Sent, SendFailure> {
-        let protocol = protocol_of(self.shared.cluster.config.protocol, request.version());
+        let protocol = protocol_of(self.shared.cluster.config.protocol, request.head.version);
         self.pool(host, priority, protocol).send(request).await
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn request(
 
 /// What depends on the endpoint, for each attempt.
 pub(crate) fn for_host(
-    request: &mut Request<Body>,
+    headers: &mut HeaderMap,
     action: &ForwardAction,
     host: &Host,
     envoy_headers: bool,
@@ -62,7 +62,7 @@ pub(crate) fn for_host(
         && !host.endpoint().hostname.is_empty()
         && let Ok(value) = HeaderValue::from_str(&host.endpoint().hostname)
     {
-        set_host(request, action, value, envoy_headers);
+        set_host(headers, action, value, envoy_headers);
     }
 }
 
@@ -132,19 +132,18 @@ fn host(
         HostRewrite::None | HostRewrite::Auto => None,
     };
     if let Some(value) = value.filter(|value| !value.is_empty()) {
-        set_host(request, action, value, envoy_headers);
+        set_host(request.headers_mut(), action, value, envoy_headers);
     }
 }
 
 /// Changes the host; the old one is told in `x-envoy-original-host`, and in `x-forwarded-host` if the route
 /// says so and it does not stand there already.
 fn set_host(
-    request: &mut Request<Body>,
+    headers: &mut HeaderMap,
     action: &ForwardAction,
     value: HeaderValue,
     envoy_headers: bool,
 ) {
-    let headers = request.headers_mut();
     let Some(old) = headers.insert(header::HOST, value) else { return };
     if action.append_x_forwarded_host && last_forwarded_host(headers) != Some(old.as_bytes()) {
         names::append(headers, names::X_FORWARDED_HOST, &old, b",");

@@ -12,7 +12,6 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
 
-use http::Request;
 use http::Response;
 use http::StatusCode;
 
@@ -21,6 +20,7 @@ use palanquin_filter_api::Body;
 use crate::codec::ContinueSignal;
 use crate::codec::Io;
 use crate::codec::Meter;
+use crate::codec::Outgoing;
 use crate::codec::SendError;
 use crate::codec::SendErrorKind;
 use crate::codec::Upgrade;
@@ -96,28 +96,28 @@ impl<T: Io> ClientConn<T> {
     ///
     /// The `host` header is written as it is. With the extension [`Upgrade`] the request asks to leave
     /// HTTP, and a 101 (2xx to CONNECT) has a body of raw bytes. Dropping the future or the body of the
-    /// response closes the connection.
+    /// response closes the connection. The head is left as it is, so that the request can be sent again.
     ///
     /// # Errors
     /// [`SendError`] when no response head came. An error in the body is told by the body.
     pub async fn send<R: Recycle<T>>(
         mut self: Box<Self>,
-        request: Request<Body>,
+        request: &mut Outgoing,
         recycle: R,
     ) -> Result<Response<Body>, SendError> {
-        let (parts, body) = request.into_parts();
+        let body = request.take_body();
+        let parts = &request.head;
         let upgrade = parts.extensions.get::<Upgrade>().map(|upgrade| &upgrade.protocol);
         let asked = Asked::of(&parts.method, upgrade.is_some());
         self.meter.reset();
         self.exchanges += 1;
         let trailers = self.settings.trailers;
-        let head = encode::request_head(self.out.front(), &parts, &body, upgrade, trailers);
+        let head = encode::request_head(self.out.front(), parts, &body, upgrade, trailers);
         self.meter.sent_fields.set(head.field_bytes as u64);
         let mut progress = Progress {
             expectation: parts.extensions.get::<ContinueSignal>().cloned(),
             ..Progress::default()
         };
-        drop(parts);
         let pump = Some(Pump::new(body, head.encoder));
         let mut exchange = Exchange { connection: self, pump, write_failed: false, closes: false };
         match poll_fn(|cx| exchange.poll_head(asked, &mut progress, cx)).await {

@@ -26,6 +26,7 @@ use http::StatusCode;
 use http::Uri;
 use http::Version;
 use http::header;
+use http::request::Parts;
 use http::uri::Authority;
 use http::uri::PathAndQuery;
 use http::uri::Scheme;
@@ -42,6 +43,7 @@ use super::upload::Upload;
 use super::upload::UploadError;
 use crate::codec::ContinueSignal;
 use crate::codec::Io;
+use crate::codec::Outgoing;
 use crate::codec::SendError;
 use crate::codec::SendErrorKind;
 use crate::codec::Upgrade;
@@ -165,12 +167,13 @@ impl ClientConn {
     ///
     /// The request is in the form of the seam (see [`crate::codec`]). Its body goes on being sent while
     /// the response is read.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
+    pub async fn send(&self, request: &mut Outgoing) -> Result<Response<Body>, SendError> {
         let reused = self.shared.total.get() > 0;
         let fail = |kind, bytes_sent| SendError { kind, reused, bytes_sent };
-        let downstream = request.version();
-        let expectation = request.extensions().get::<ContinueSignal>().cloned();
-        let (head, body) = to_wire(request, &self.shared)
+        let downstream = request.head.version;
+        let expectation = request.head.extensions.get::<ContinueSignal>().cloned();
+        let body = request.take_body();
+        let head = to_wire(request.own_head(), &self.shared)
             .map_err(|what| fail(SendErrorKind::Protocol(what), 0))?;
         let is_head = head.method() == Method::HEAD;
         let upgrade = head.extensions().get::<h2::ext::Protocol>().is_some();
@@ -263,8 +266,7 @@ fn kind(error: &h2::Error) -> SendErrorKind {
 }
 
 /// From the form of the seam to the crate's: absolute URI, no host field.
-fn to_wire(request: Request<Body>, shared: &Shared) -> Result<(Request<()>, Body), &'static str> {
-    let (mut head, body) = request.into_parts();
+fn to_wire(mut head: Parts, shared: &Shared) -> Result<Request<()>, &'static str> {
     let host = head.headers.remove(header::HOST);
     let authority = host.map(|host| shared.authority(host)).transpose()?;
     let mut parts = http::uri::Parts::default();
@@ -289,7 +291,7 @@ fn to_wire(request: Request<Body>, shared: &Shared) -> Result<(Request<()>, Body
     }
     head.uri = Uri::from_parts(parts).map_err(|_| "the request has no valid target")?;
     head.version = Version::HTTP_2;
-    Ok((Request::from_parts(head, ()), body))
+    Ok(Request::from_parts(head, ()))
 }
 
 /// The scheme the client used, which a proxy passes on whatever the connection upstream is (as Envoy does,

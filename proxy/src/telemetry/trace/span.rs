@@ -22,7 +22,6 @@ use super::context;
 use super::record::{Attempt, Outcome, RequestFacts, Scheme, SpanName, SpanRecord, Tag};
 use crate::http::names;
 use crate::telemetry::WorkerTelemetry;
-use crate::upstream::Host;
 
 /// The spans of one request. Only recorded requests have one.
 #[derive(Debug)]
@@ -108,12 +107,7 @@ impl RequestSpan {
 
     /// An attempt begins: the endpoint becomes a child of a client span of its own, unless
     /// `spawn_upstream_span` is off.
-    pub fn attempt<B>(&mut self, request: &mut Request<B>, host: &Host, _number: u32) {
-        self.begin_attempt(request.headers_mut(), host.name());
-    }
-
-    /// As [`Self::attempt`], for a host of that name.
-    pub(super) fn begin_attempt(&mut self, headers: &mut HeaderMap, host: &Arc<str>) {
+    pub fn begin_attempt(&mut self, headers: &mut HeaderMap, host: &Arc<str>) {
         if self.request.tracestate.is_none() && self.parent.is_some() {
             self.request.tracestate = headers.get(context::TRACESTATE).cloned();
         }

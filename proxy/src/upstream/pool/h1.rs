@@ -5,9 +5,6 @@ use std::task::Context;
 use std::task::Waker;
 use std::time::Instant;
 
-use http::Request;
-
-use palanquin_filter_api::Body;
 use palanquin_filter_api::stats::cluster as stat;
 use palanquin_tls::Transport;
 
@@ -16,6 +13,7 @@ use super::Sent;
 use super::record::End;
 use super::record::InFlight;
 use super::record::Record;
+use crate::codec::Outgoing;
 use crate::codec::SendErrorKind;
 use crate::codec::h1::ClientConn;
 use crate::codec::h1::Recycle;
@@ -46,7 +44,7 @@ impl Exclusive {
     /// Sends a request. The connection comes back to its pool at the end of the response.
     pub(super) async fn send(
         self,
-        request: Request<Body>,
+        request: &mut Outgoing,
         in_flight: InFlight,
     ) -> Result<Sent, SendFailure> {
         let Self { connection, record } = self;

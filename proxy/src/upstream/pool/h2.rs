@@ -10,7 +10,6 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::Request;
 use http_body::Frame;
 use http_body::SizeHint;
 
@@ -22,6 +21,7 @@ use super::Sent;
 use super::record::End;
 use super::record::InFlight;
 use super::record::Record;
+use crate::codec::Outgoing;
 use crate::codec::SendErrorKind;
 use crate::codec::h2::ClientConn;
 use crate::upstream::failure::SendFailure;
@@ -83,7 +83,7 @@ impl StreamSlot {
     /// Sends a request. What is counted of it ends with the response's body.
     pub(super) async fn send(
         self,
-        request: Request<Body>,
+        request: &mut Outgoing,
         in_flight: InFlight,
     ) -> Result<Sent, SendFailure> {
         let record = Rc::clone(&self.0.record);

@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::Request;
 use http::Response;
 use http::Version;
 
@@ -38,6 +37,7 @@ use super::breaker::Resource;
 use super::failure::SendFailure;
 use super::host::Host;
 use super::local::Shared;
+use crate::codec::Outgoing;
 use dial::Made;
 use h1::Exclusive;
 use h1::Idle;
@@ -129,7 +129,7 @@ impl Pool {
     ///
     /// # Errors
     /// No connection, or no response head. An error in the response's body is told by the body.
-    pub(super) async fn send(self: &Rc<Self>, request: Request<Body>) -> Result<Sent, SendFailure> {
+    pub(super) async fn send(self: &Rc<Self>, request: &mut Outgoing) -> Result<Sent, SendFailure> {
         let lease = match self.take_free() {
             Some(ready) => self.attach(ready).map_err(|(failure, connection)| {
                 self.put_back(connection);

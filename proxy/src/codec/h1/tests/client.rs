@@ -26,7 +26,8 @@ async fn ask(request: Request<Body>, answer: &[u8], closes: bool) -> Outcome {
     let kept = Rc::new(RefCell::new(None));
     let pool = Rc::clone(&kept);
     let exchange = async {
-        let response = conn.send(request, move |conn| *pool.borrow_mut() = Some(conn)).await?;
+        let response =
+            conn.send(&mut request.into(), move |conn| *pool.borrow_mut() = Some(conn)).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes().to_vec());
         Ok((parts, body))
@@ -182,12 +183,12 @@ async fn a_reused_connection_that_died_says_so_and_is_found_unusable() {
     let kept = Rc::new(Cell::new(None));
     let pool = Rc::clone(&kept);
     upstream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-    conn.send(get(), move |conn| pool.set(Some(conn))).await.unwrap();
+    conn.send(&mut get().into(), move |conn| pool.set(Some(conn))).await.unwrap();
     let mut conn = kept.take().unwrap();
     let usable = std::future::poll_fn(|cx| std::task::Poll::Ready(conn.is_usable(cx)));
     assert!(usable.await);
     drop(upstream);
-    let error = conn.send(get(), |_| ()).await.unwrap_err();
+    let error = conn.send(&mut get().into(), |_| ()).await.unwrap_err();
     assert!(error.reused, "{error:?}");
 
     let (io, mut upstream) = tokio::io::duplex(1024);

@@ -10,7 +10,7 @@ struct Forward(RefCell<Option<Box<ClientConn<tokio::io::DuplexStream>>>>);
 impl Service for Forward {
     async fn call(&self, request: Request<Body>) -> Response<Body> {
         let conn = self.0.take().unwrap();
-        conn.send(request, |_| ()).await.unwrap_or_else(|_| status(502))
+        conn.send(&mut request.into(), |_| ()).await.unwrap_or_else(|_| status(502))
     }
 
     fn reject(&self, violation: &Violation, _: Option<&Parts>) -> Response<Body> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use http::Method;
 use http::Request;
 use http_body_util::BodyExt;
 use tokio::task::JoinHandle;
@@ -67,7 +68,9 @@ impl Fixture {
         let local = Rc::clone(&self.local);
         let host = self.pick().unwrap();
         let request = Request::get("/").header("host", "test").body(Body::Empty).unwrap();
-        tokio::task::spawn_local(async move { local.send(&host, request, Priority::Default).await })
+        tokio::task::spawn_local(async move {
+            local.send(&host, &mut request.into(), Priority::Default).await
+        })
     }
 
     fn count(&self, counter: Counter) -> u64 {
@@ -225,7 +228,7 @@ fn a_peer_that_closes_a_used_connection_under_a_request_is_told_apart() {
         let second = f.send();
         peer.read_head().await;
         drop(peer);
-        assert!(second.await.unwrap().unwrap_err().is_stale_connection());
+        assert!(second.await.unwrap().unwrap_err().is_stale_connection(&Method::GET));
     });
 }
 
