@@ -8,3 +8,5 @@ pub mod sm2;
 pub mod sm3;
 pub mod sm4;
 pub mod x509;
+
+mod asn1;

@@ -1,1 +1,1 @@
-//! Key files: PEM and DER.
+//! Key files.
