@@ -52,7 +52,12 @@ pub trait KeyOps: Debug + Send + Sync {
     fn initiate(&self, own_id: &[u8]) -> Result<Box<dyn Exchange>, KeyError>;
 
     /// Answers a key exchange of GB/T 32918.3: fills `out` with the key and returns the ephemeral public key to send.
-    fn respond(&self, own_id: &[u8], peer: &Peer<'_>, out: &mut [u8]) -> Result<PublicKey, KeyError>;
+    fn respond(
+        &self,
+        own_id: &[u8],
+        peer: &Peer<'_>,
+        out: &mut [u8],
+    ) -> Result<PublicKey, KeyError>;
 
     /// Whether the other methods may take longer than a computation does, so that no event loop may call them.
     fn is_blocking(&self) -> bool {

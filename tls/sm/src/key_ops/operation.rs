@@ -72,10 +72,13 @@ impl Operation {
     /// Makes the call.
     pub fn run(self, key: &dyn KeyOps) -> Result<Outcome, KeyError> {
         match self {
-            Self::Decrypt { ciphertext } => Ok(Outcome::Decrypted(Plaintext(key.decrypt(&ciphertext)?))),
+            Self::Decrypt { ciphertext } => {
+                Ok(Outcome::Decrypted(Plaintext(key.decrypt(&ciphertext)?)))
+            }
             Self::Initiate { own_id } => Ok(Outcome::Initiated(key.initiate(&own_id)?)),
             Self::Respond { own_id, peer_id, peer_static, peer_ephemeral, length } => {
-                let peer = Peer { id: &peer_id, static_key: &peer_static, ephemeral: &peer_ephemeral };
+                let peer =
+                    Peer { id: &peer_id, static_key: &peer_static, ephemeral: &peer_ephemeral };
                 let mut out = Zeroizing::new(vec![0; length]);
                 let ephemeral = key.respond(&own_id, &peer, &mut out)?;
                 Ok(Outcome::Responded(ephemeral, Plaintext(out)))
@@ -95,7 +98,9 @@ mod tests {
     fn an_exchange_by_operations_gives_both_sides_one_key() {
         let (server, client) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
         let own_id = DEFAULT_ID.to_vec();
-        let Outcome::Initiated(begun) = Operation::Initiate { own_id: own_id.clone() }.run(&server).unwrap() else {
+        let Outcome::Initiated(begun) =
+            Operation::Initiate { own_id: own_id.clone() }.run(&server).unwrap()
+        else {
             panic!("another outcome");
         };
         let respond = Operation::Respond {

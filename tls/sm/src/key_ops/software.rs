@@ -34,7 +34,12 @@ impl KeyOps for PrivateKey {
         Ok(Box::new(Begun { static_key: self.clone(), ephemeral, own_id: own_id.to_vec() }))
     }
 
-    fn respond(&self, own_id: &[u8], peer: &Peer<'_>, out: &mut [u8]) -> Result<PublicKey, KeyError> {
+    fn respond(
+        &self,
+        own_id: &[u8],
+        peer: &Peer<'_>,
+        out: &mut [u8],
+    ) -> Result<PublicKey, KeyError> {
         let ephemeral = Self::generate()?;
         run(Role::Responder, self, &ephemeral, own_id, peer, out)?;
         Ok(ephemeral.public_key().clone())
@@ -67,6 +72,15 @@ fn run(
     peer: &Peer<'_>,
     out: &mut [u8],
 ) -> Result<(), KeyError> {
-    exchange::agree(role, static_key, ephemeral, own_id, peer.static_key, peer.ephemeral, peer.id, out)?;
+    exchange::agree(
+        role,
+        static_key,
+        ephemeral,
+        own_id,
+        peer.static_key,
+        peer.ephemeral,
+        peer.id,
+        out,
+    )?;
     Ok(())
 }

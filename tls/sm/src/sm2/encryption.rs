@@ -96,7 +96,8 @@ impl<'a> Ciphertext<'a> {
         let read = || {
             let mut inner = asn1::Reader::whole(der, asn1::SEQUENCE)?;
             let (x, y) = (inner.u256()?, inner.u256()?);
-            let check = inner.value(asn1::OCTET_STRING)?.try_into().map_err(|_length| asn1::Malformed)?;
+            let check =
+                inner.value(asn1::OCTET_STRING)?.try_into().map_err(|_length| asn1::Malformed)?;
             let encrypted = inner.value(asn1::OCTET_STRING)?;
             inner.finish()?;
             Ok(Self { x, y, check, encrypted })

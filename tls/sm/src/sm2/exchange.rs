@@ -30,7 +30,10 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// # Errors
 /// [`Error::Agreement`] when the values of the peer cancel out, [`Error::Length`] when an identifier is longer than 8191 bytes
 /// or `out` is empty or beyond 64 KiB.
-#[expect(clippy::too_many_arguments, reason = "the standard's inputs, each of a meaning of its own")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the standard's inputs, each of a meaning of its own"
+)]
 pub fn agree(
     role: Role,
     static_key: &PrivateKey,
@@ -50,8 +53,12 @@ pub fn agree(
     let weighted = Zeroizing::new(truncated(&ephemeral.public_key().point).mul(&ephemeral.secret));
     let t = Zeroizing::new(static_key.secret.add(&weighted));
     // U = t (P + x̄ R); the cofactor is 1.
-    let base = group::add_mul(&peer_static.point, &truncated(&peer_ephemeral.point), &peer_ephemeral.point)
-        .ok_or(Error::Agreement)?;
+    let base = group::add_mul(
+        &peer_static.point,
+        &truncated(&peer_ephemeral.point),
+        &peer_ephemeral.point,
+    )
+    .ok_or(Error::Agreement)?;
     let shared = Zeroizing::new(group::mul(&t, &base).ok_or(Error::Agreement)?);
     let (x, y) = shared.to_bytes();
     let (x, y) = (Zeroizing::new(x), Zeroizing::new(y));

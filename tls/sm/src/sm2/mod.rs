@@ -26,7 +26,10 @@ pub use private_key::PrivateKey;
 pub use public_key::PublicKey;
 pub use signature::Signature;
 
-pub(crate) use encryption::Ciphertext;
+pub(crate) use random::fill as fill_random;
+
+#[cfg(test)]
+use encryption::Ciphertext;
 
 /// The signer's identifier that certificates, TLCP and everything without an agreement of its own use (GB/T 35276, GM/T 0009 §10).
 pub const DEFAULT_ID: &[u8] = b"1234567812345678";

@@ -71,7 +71,8 @@ impl PrivateKey {
     /// Signs `digest`, which is SM3(Z_A || message) already ([`PublicKey::digest`]).
     pub fn sign_digest(&self, digest: &[u8; 32]) -> Result<Signature, Error> {
         loop {
-            if let Some(signature) = self.sign_with(digest, &*random::nonce(&self.nonces, digest)?) {
+            if let Some(signature) = self.sign_with(digest, &*random::nonce(&self.nonces, digest)?)
+            {
                 return Ok(signature);
             }
         }
@@ -80,7 +81,8 @@ impl PrivateKey {
     /// The x coordinate of d·P: ECDH as RFC 8998 uses it.
     pub fn agree(&self, peer: &PublicKey) -> Zeroizing<[u8; 32]> {
         let shared = Zeroizing::new(
-            group::mul(&self.secret, &peer.point).expect("the order is prime, d is not zero and no key is infinity"),
+            group::mul(&self.secret, &peer.point)
+                .expect("the order is prime, d is not zero and no key is infinity"),
         );
         Zeroizing::new(shared.to_bytes().0)
     }
@@ -92,7 +94,11 @@ impl PrivateKey {
         let sum = Zeroizing::new(r.add(k));
         // s = (1+d)^-1 (k - r d) = (1+d)^-1 (k + r) - r: one multiplication.
         let s = self.inverse.mul(&sum).sub(&r);
-        if bool::from(r.is_zero() | sum.is_zero() | s.is_zero()) { None } else { Some(Signature { r, s }) }
+        if bool::from(r.is_zero() | sum.is_zero() | s.is_zero()) {
+            None
+        } else {
+            Some(Signature { r, s })
+        }
     }
 }
 

@@ -64,7 +64,11 @@ impl PublicKey {
 
     /// Z_A of GB/T 32918.2 §5.5: the hash of identifier, curve and key.
     pub(super) fn identity(&self, id: &[u8]) -> Result<[u8; 32], Error> {
-        let bits = id.len().checked_mul(8).and_then(|bits| u16::try_from(bits).ok()).ok_or(Error::Length)?;
+        let bits = id
+            .len()
+            .checked_mul(8)
+            .and_then(|bits| u16::try_from(bits).ok())
+            .ok_or(Error::Length)?;
         let mut hash = Sm3::new();
         hash.update(&bits.to_be_bytes());
         hash.update(id);

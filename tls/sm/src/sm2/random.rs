@@ -63,7 +63,9 @@ mod tests {
     #[test]
     fn nonces_differ_by_key_digest_and_randomness() {
         let nonce = |key: &[u8], digest, random| {
-            nonce_from(&HmacSm3::new(key), &[digest; 32], &[random; 32]).expect("one in 2^32 fails").to_bytes()
+            nonce_from(&HmacSm3::new(key), &[digest; 32], &[random; 32])
+                .expect("one in 2^32 fails")
+                .to_bytes()
         };
         let all = [nonce(b"a", 1, 1), nonce(b"b", 1, 1), nonce(b"a", 2, 1), nonce(b"a", 1, 2)];
         for (i, one) in all.iter().enumerate() {

@@ -25,7 +25,8 @@ fn example() -> PrivateKey {
 }
 
 fn nonce() -> Scalar {
-    Scalar::from_bytes(&hex32("59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21")).unwrap()
+    Scalar::from_bytes(&hex32("59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21"))
+        .unwrap()
 }
 
 #[test]
@@ -57,7 +58,10 @@ fn the_ciphertext_of_the_standards_example_is_made_and_opened() {
     let parts = Ciphertext::from_der(&der).unwrap();
     assert_eq!(parts.x, hex32("04EBFC718E8D1798620432268E77FEB6415E2EDE0E073C0F4F640ECD2E149A73"));
     assert_eq!(parts.y, hex32("E858F9D81E5430A57B36DAAB8F950A3C64E6EE6A63094D99283AFF767E124DF0"));
-    assert_eq!(parts.check, hex32("59983C18F809E262923C53AEC295D30383B54E39D609D160AFCB1908D0BD8766"));
+    assert_eq!(
+        parts.check,
+        hex32("59983C18F809E262923C53AEC295D30383B54E39D609D160AFCB1908D0BD8766")
+    );
     assert_eq!(parts.encrypted, hex("21886CA989CA9C7D58087307CA93092D651EFA"));
     assert_eq!(key.decrypt(&der).unwrap()[..], *b"encryption standard");
 }
@@ -87,7 +91,10 @@ fn a_signature_fits_one_key_identifier_and_message_only() {
     assert_eq!(public.verify(DEFAULT_ID, &[b"message"], &signature), Err(Error::Signature));
     assert_eq!(public.verify(TLS13_ID, &[b"massage"], &signature), Err(Error::Signature));
     let other = PrivateKey::generate().unwrap();
-    assert_eq!(other.public_key().verify(TLS13_ID, &[b"message"], &signature), Err(Error::Signature));
+    assert_eq!(
+        other.public_key().verify(TLS13_ID, &[b"message"], &signature),
+        Err(Error::Signature)
+    );
 }
 
 #[test]
@@ -112,10 +119,13 @@ fn signatures_are_strict_der_in_range() {
     let mut trailing = der.clone();
     trailing.push(0);
     let zero = hex("3006 020100 020101");
-    let order = hex("3026 022100FFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123 020101");
+    let order =
+        hex("3026 022100FFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123 020101");
     let padded = hex("3007 02020001 020101");
     let negative = hex("3006 0201ff 020101");
-    for bad in [&trailing, &zero, &order, &padded, &negative, &der[..der.len() - 1].to_vec(), &vec![]] {
+    for bad in
+        [&trailing, &zero, &order, &padded, &negative, &der[..der.len() - 1].to_vec(), &vec![]]
+    {
         assert_eq!(Signature::from_der(bad), Err(Error::SignatureEncoding), "{bad:02x?}");
     }
 }

@@ -164,7 +164,9 @@ impl std::fmt::Debug for KeyUsage {
             "encipherOnly",
             "decipherOnly",
         ];
-        f.debug_set().entries((0..).zip(names).filter(|&(bit, _)| self.has(bit)).map(|(_, name)| name)).finish()
+        f.debug_set()
+            .entries((0..).zip(names).filter(|&(bit, _)| self.has(bit)).map(|(_, name)| name))
+            .finish()
     }
 }
 
@@ -180,7 +182,9 @@ pub fn is_sm2(certificate: &[u8]) -> bool {
 
 /// Whether a DER SubjectPublicKeyInfo holds an SM2 key.
 pub fn is_sm2_spki(spki: &[u8]) -> bool {
-    Reader::whole(spki, asn1::SEQUENCE).and_then(read_spki).is_ok_and(|(algorithm, _)| algorithm == super::SM2_KEY)
+    Reader::whole(spki, asn1::SEQUENCE)
+        .and_then(read_spki)
+        .is_ok_and(|(algorithm, _)| algorithm == super::SM2_KEY)
 }
 
 /// The SM2 key of a certificate; none when it has another kind of key or one that is not on the curve.

@@ -10,13 +10,16 @@ use crate::sm2::Signature;
 use crate::sm2::TLS13_ID;
 
 /// Certificates and CRLs: SM2 with SM3 and the default identifier, no parameters in the AlgorithmIdentifier (GM/T 0015 asks for that).
-pub static SM2_SM3: &dyn SignatureVerificationAlgorithm = &Sm2Sm3 { id: DEFAULT_ID, signature: SIGNATURE };
+pub static SM2_SM3: &dyn SignatureVerificationAlgorithm =
+    &Sm2Sm3 { id: DEFAULT_ID, signature: SIGNATURE };
 
 /// The same where the issuer wrote NULL as parameters, as several do.
-pub static SM2_SM3_NULL: &dyn SignatureVerificationAlgorithm = &Sm2Sm3 { id: DEFAULT_ID, signature: SIGNATURE_NULL };
+pub static SM2_SM3_NULL: &dyn SignatureVerificationAlgorithm =
+    &Sm2Sm3 { id: DEFAULT_ID, signature: SIGNATURE_NULL };
 
 /// CertificateVerify of TLS 1.3: SM2 with SM3 and the identifier of RFC 8998 §3.2.1. Never for certificates.
-pub static SM2_SM3_TLS13: &dyn SignatureVerificationAlgorithm = &Sm2Sm3 { id: TLS13_ID, signature: SIGNATURE };
+pub static SM2_SM3_TLS13: &dyn SignatureVerificationAlgorithm =
+    &Sm2Sm3 { id: TLS13_ID, signature: SIGNATURE };
 
 /// Both algorithms of certificates.
 pub static ALL: &[&dyn SignatureVerificationAlgorithm] = &[
@@ -38,7 +41,12 @@ struct Sm2Sm3 {
 }
 
 impl SignatureVerificationAlgorithm for Sm2Sm3 {
-    fn verify_signature(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+    fn verify_signature(
+        &self,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
         let key = PublicKey::from_uncompressed(public_key).map_err(|_error| InvalidSignature)?;
         let signature = Signature::from_der(signature).map_err(|_error| InvalidSignature)?;
         key.verify(self.id, &[message], &signature).map_err(|_error| InvalidSignature)

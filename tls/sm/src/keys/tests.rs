@@ -1,0 +1,107 @@
+//! Round trips, files of other tools, and what is refused.
+
+use super::*;
+
+#[test]
+fn every_form_that_is_written_is_read_back() {
+    let key = PrivateKey::generate().unwrap();
+    for pem in [to_sec1_pem(&key), to_pkcs8_pem(&key)] {
+        assert_eq!(kind_of_pem(pem.as_bytes()).unwrap(), Kind::Sm2);
+        assert_eq!(from_pem(pem.as_bytes()).unwrap().to_bytes(), key.to_bytes());
+    }
+}
+
+#[test]
+fn encrypted_keys_of_every_cipher_and_function_open_with_their_passphrase_only() {
+    let key = PrivateKey::generate().unwrap();
+    let unlock = |phrase| Unlock { passphrase: Some(Passphrase(phrase)), sign_key: None };
+    for cipher in [Cipher::Aes128Cbc, Cipher::Aes256Cbc, Cipher::Sm4Cbc] {
+        for prf in [Prf::HmacSha1, Prf::HmacSha256, Prf::HmacSha384, Prf::HmacSha512, Prf::HmacSm3]
+        {
+            let protection = Protection { cipher, prf, iterations: 100 };
+            let pem = to_encrypted_pem(&key, b"open sesame", &protection).unwrap();
+            assert_eq!(kind_of_pem(pem.as_bytes()).unwrap(), Kind::Encrypted);
+            let read = from_pem_with(pem.as_bytes(), &unlock(b"open sesame")).unwrap();
+            assert_eq!(read.to_bytes(), key.to_bytes());
+            assert!(matches!(from_pem(pem.as_bytes()), Err(KeyFileError::PassphraseMissing)));
+            assert!(matches!(
+                from_pem_with(pem.as_bytes(), &unlock(b"no")),
+                Err(KeyFileError::Passphrase)
+            ));
+        }
+    }
+}
+
+#[test]
+fn an_enveloped_key_opens_with_the_sign_key_of_its_pair_only() {
+    let (sign, enc) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+    let pem = to_enveloped_pem(&enc, sign.public_key()).unwrap();
+    assert_eq!(kind_of_pem(pem.as_bytes()).unwrap(), Kind::Sm2Enveloped);
+    let unlock = |sign_key| Unlock { passphrase: None, sign_key: Some(sign_key) };
+    assert_eq!(from_pem_with(pem.as_bytes(), &unlock(&sign)).unwrap().to_bytes(), enc.to_bytes());
+    assert!(matches!(from_pem_with(pem.as_bytes(), &unlock(&enc)), Err(KeyFileError::Envelope(_))));
+    assert!(matches!(from_pem(pem.as_bytes()), Err(KeyFileError::SignKeyMissing)));
+}
+
+#[test]
+fn too_many_rounds_are_refused_before_they_are_run() {
+    let key = PrivateKey::generate().unwrap();
+    let protection = |iterations| Protection { iterations, ..Protection::default() };
+    for iterations in [0, MAX_ITERATIONS + 1] {
+        assert!(matches!(
+            to_encrypted_pem(&key, b"x", &protection(iterations)),
+            Err(KeyFileError::Iterations { .. })
+        ));
+    }
+}
+
+#[test]
+fn white_space_other_blocks_and_long_lines_do_not_matter() {
+    let key = PrivateKey::generate().unwrap();
+    let pem = to_sec1_pem(&key);
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    for text in [
+        format!(
+            "-----BEGIN EC PARAMETERS-----\nBggqgRzPVQGCLQ==\n-----END EC PARAMETERS-----\n{}",
+            *pem
+        ),
+        pem.replace('\n', "\r\n"),
+        pem.replace('\n', " \n"),
+        format!("-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY-----"),
+    ] {
+        assert_eq!(from_pem(text.as_bytes()).unwrap().to_bytes(), key.to_bytes(), "{text}");
+    }
+}
+
+#[test]
+fn the_public_half_must_fit() {
+    let (key, other) = (PrivateKey::generate().unwrap(), PrivateKey::generate().unwrap());
+    let mut der = to_sec1_der(&key);
+    let at = der.len() - 65;
+    der[at..].copy_from_slice(&other.public_key().to_uncompressed());
+    assert!(matches!(from_sec1_der(&der), Err(KeyFileError::Mismatch)));
+}
+
+#[test]
+fn what_is_no_sm2_key_is_named() {
+    assert!(matches!(from_pem(b""), Err(KeyFileError::NoKey)));
+    assert!(matches!(
+        from_pem(b"-----BEGIN PRIVATE KEY-----\nAAAA\n"),
+        Err(KeyFileError::Pem { .. })
+    ));
+    let legacy = b"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n";
+    assert!(matches!(from_pem(legacy), Err(KeyFileError::LegacyEncryption)));
+    // The curve P-256 instead.
+    let key = PrivateKey::generate().unwrap();
+    let mut der = to_sec1_der(&key);
+    let at = der.windows(sec1::CURVE.len()).position(|w| w == sec1::CURVE).unwrap();
+    der[at + 9] ^= 1;
+    assert!(matches!(from_sec1_der(&der), Err(KeyFileError::NotSm2)));
+    assert_eq!(kind_of_pem(pem::write("EC PRIVATE KEY", &der).as_bytes()).unwrap(), Kind::Other);
+}
+
+#[test]
+fn passphrases_do_not_show() {
+    let unlock = Unlock { passphrase: Some(Passphrase(b"open sesame")), sign_key: None };
+    assert!(!format!("{unlock:?}").contains("sesame"));
+}
