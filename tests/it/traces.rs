@@ -163,3 +163,20 @@ async fn spans_still_on_their_way_are_exported_at_the_end() {
     proxy.ended().await;
     assert_eq!(collector.so_far().len(), 2);
 }
+
+#[tokio::test]
+async fn the_request_id_tells_the_next_proxy_that_a_request_is_traced() {
+    let collector = Collector::start().await;
+    let none = "random_sampling: { value: 0 }";
+    let (first, blue) = world(traced(""), collector.address).await;
+    let (second, green) = world(traced(none), collector.address).await;
+    first.get("/").await;
+    collector.request().await;
+    let id = blue.only().header("x-request-id").unwrap().to_owned();
+    assert_eq!(id.as_bytes()[14], b'9');
+
+    let again = Request::get("/").header("x-request-id", &id).body(full("")).unwrap();
+    client::send(second.address().await, again).await;
+    assert!(green.only().header("traceparent").unwrap().ends_with("-01"));
+    second.stat_is("http.ingress.tracing.random_sampling", 1).await;
+}

@@ -79,6 +79,8 @@ pub struct ConnectionManager {
     pub generate_request_id: bool,
     /// An external `x-request-id` is kept.
     pub preserve_external_request_id: bool,
+    /// What is read from `x-request-id` and written into it (`request_id_extension`).
+    pub request_id: RequestId,
     /// `x-request-id` is sent back.
     pub always_set_request_id_in_response: bool,
     /// What becomes of client certificates in `x-forwarded-client-cert`.
@@ -266,4 +268,20 @@ pub enum Underscores {
     DropHeader,
     /// 400.
     Reject,
+}
+
+/// `extensions.request_id.uuid.v3.UuidRequestIdConfig`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId {
+    /// The id tells whether its request is traced, and why. Default true.
+    pub pack_trace_reason: bool,
+    /// The id decides by chance whether its request is traced, and whether it is at all. Default true; otherwise
+    /// every request is traced.
+    pub use_for_trace_sampling: bool,
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self { pack_trace_reason: true, use_for_trace_sampling: true }
+    }
 }

@@ -12,6 +12,7 @@ use palanquin_proto::envoy::config::core::v3::http_protocol_options::HeadersWith
 use palanquin_proto::envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 use palanquin_proto::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager as hcm;
 use palanquin_proto::envoy::extensions::http::original_ip_detection::xff::v3::XffConfig;
+use palanquin_proto::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 use prost::Name;
 
 use super::Lowering;
@@ -26,6 +27,7 @@ use crate::ir::http::ForwardClientCertMode;
 use crate::ir::http::Http1Settings;
 use crate::ir::http::InternalAddresses;
 use crate::ir::http::PathNormalization;
+use crate::ir::http::RequestId;
 use crate::ir::http::Routes;
 use crate::ir::http::ServerHeader;
 use crate::ir::http::StripPort;
@@ -67,6 +69,7 @@ impl Lowering<'_> {
             None => Http2Settings::default(),
         };
         let xff = self.forwarded_for(message);
+        let request_id = self.request_id(message);
         let server_name = match message.server_name.as_str() {
             "" => Some(HeaderValue::from_static("envoy")),
             name => self.header_value("server_name", name),
@@ -130,6 +133,7 @@ impl Lowering<'_> {
             via,
             generate_request_id: message.generate_request_id.unwrap_or(true),
             preserve_external_request_id: message.preserve_external_request_id,
+            request_id,
             always_set_request_id_in_response: message.always_set_request_id_in_response,
             forward_client_cert: forward_client_cert(message),
             path: PathNormalization {
@@ -291,6 +295,21 @@ impl Lowering<'_> {
             result = *first;
         }
         result
+    }
+
+    /// `request_id_extension`: Envoy's only one.
+    fn request_id(&mut self, message: &HttpConnectionManager) -> RequestId {
+        let Some(extension) = &message.request_id_extension else { return RequestId::default() };
+        let config = self.field("request_id_extension", |cx| {
+            cx.field("typed_config", |cx| {
+                cx.unpack::<UuidRequestIdConfig>(extension.typed_config.as_ref()?)
+            })
+        });
+        let Some(config) = config else { return RequestId::default() };
+        RequestId {
+            pack_trace_reason: config.pack_trace_reason.unwrap_or(true),
+            use_for_trace_sampling: config.use_request_id_for_trace_sampling.unwrap_or(true),
+        }
     }
 
     fn internal_addresses(&mut self, message: &HttpConnectionManager) -> InternalAddresses {

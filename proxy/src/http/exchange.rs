@@ -20,6 +20,7 @@ use super::normalize;
 use super::redirect;
 use super::request_body;
 use super::request_id;
+use super::request_id::Given;
 use super::response_headers;
 use super::route;
 use super::route::MatchCx;
@@ -116,9 +117,14 @@ fn admit(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Loc
         names::append(request.headers_mut(), header::VIA, via, b", ");
     }
     if manager.generate_request_id {
-        let replace = origin.edge && !manager.preserve_external_request_id;
+        let given = match (origin.edge, manager.preserve_external_request_id) {
+            (false, _) => Given::Keep,
+            (true, true) if manager.request_id.pack_trace_reason => Given::KeepUntraced,
+            (true, true) => Given::Keep,
+            (true, false) => Given::Replace,
+        };
         stream.cx.info.request_id =
-            request_id::ensure(request.headers_mut(), replace, &connection.worker.rng);
+            request_id::ensure(request.headers_mut(), given, &connection.worker.rng);
     } else {
         stream.cx.info.request_id = request.headers().get(request_id::X_REQUEST_ID).cloned();
     }

@@ -12,7 +12,7 @@ pub(crate) mod normalize;
 pub(crate) mod redirect;
 pub(crate) mod reply;
 mod request_body;
-mod request_id;
+pub(crate) mod request_id;
 mod response_body;
 pub(crate) mod response_headers;
 pub(crate) mod route;

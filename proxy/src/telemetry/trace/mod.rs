@@ -32,9 +32,12 @@ pub use batch::export;
 use context::ParentContext;
 pub use record::Node;
 pub use record::SpanRecord;
+use sampler::ById;
 pub use span::RequestSpan;
 
 use crate::http::names;
+use crate::http::request_id;
+use crate::http::request_id::TraceReason;
 use crate::http::stream::Stream;
 
 /// The statistics of span export.
@@ -52,14 +55,17 @@ pub(crate) fn start(request: &mut Request<Body>, stream: &mut Stream) {
     let route_tracing = route.and_then(|route| route.tracing.as_ref());
     let rng = &connection.worker.rng;
     let parent = ParentContext::extract(request.headers());
+    let id = ById::of(request.headers(), connection.manager.request_id);
     let decision = sampler::decide(
         tracing,
         route_tracing.map(|tracing| &**tracing),
         request.headers(),
         parent.as_ref(),
+        id,
         |bound| rng.below(bound),
     );
-    connection.manager.stats.inc(decision.counter);
+    connection.manager.stats.inc(decision.counter());
+    tell_reason(request, stream, id, decision.reason);
     let ids = TraceIds {
         trace_id: parent.map_or_else(|| trace_id(rng.next(), rng.next()), |it| it.trace_id),
         span_id: span_id(rng.next()),
@@ -76,6 +82,17 @@ pub(crate) fn start(request: &mut Request<Body>, stream: &mut Stream) {
         stream.span = Some(Box::new(span));
     }
     propagate(request, tracing, parent.is_some(), ids, decision.sampled);
+}
+
+/// Writes the decision into the request's id, if it changed and the id may tell.
+fn tell_reason(request: &mut Request<Body>, stream: &mut Stream, id: ById, reason: TraceReason) {
+    let ById::Number(_, before) = id else { return };
+    if before != reason
+        && stream.manager().request_id.pack_trace_reason
+        && let Some(id) = request_id::set_trace_reason(request.headers_mut(), reason)
+    {
+        stream.cx.info.request_id = Some(id);
+    }
 }
 
 /// Writes our context into the request. Without a valid parent its `tracestate` means nothing.
