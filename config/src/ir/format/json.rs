@@ -5,7 +5,6 @@
 //! Bytes that are no UTF-8 are written as `\u0080` to `\u00ff`.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use palanquin_filter_api::MetadataMap;
 use palanquin_filter_api::MetadataValue;
@@ -17,6 +16,7 @@ use super::Missing;
 use super::Needs;
 use super::Piece;
 use super::Value;
+use super::put;
 use super::value::Escape;
 
 /// A JSON object whose texts are formats.
@@ -76,10 +76,10 @@ impl Node {
             Self::Null => return false,
             Self::Typed(value) => return value.operator.read(cx).write_json(value.limit, out),
             Self::Text(format) => {
-                let mut text = Vec::new();
-                format.write_escaped(cx, Escape::None, &mut text);
                 out.push(b'"');
-                write_escaped(&text, out);
+                let start = out.len();
+                format.write_escaped(cx, Escape::None, out);
+                escape_from(start, out);
                 out.push(b'"');
             }
             Self::List(items) => {
@@ -235,17 +235,36 @@ pub(super) fn is_harmless(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{2028}' | '\u{2029}')
 }
 
+/// Escapes what stands in `out` from `start` on: text between the quotes of a JSON string.
+pub(super) fn escape_from(start: usize, out: &mut Vec<u8>) {
+    if !is_plain(&out[start..]) {
+        let text = out.split_off(start);
+        write_escaped(&text, out);
+    }
+}
+
+/// Whether text stands for itself between the quotes of a JSON string.
+fn is_plain(text: &[u8]) -> bool {
+    let (blocks, rest) = text.as_chunks::<16>();
+    // Without a way out in its middle, a block is looked at in a few instructions.
+    let of_block = |block: &[u8; 16]| block.iter().fold(true, |all, at| all & is_plain_byte(*at));
+    blocks.iter().all(of_block) && rest.iter().all(|byte| is_plain_byte(*byte))
+}
+
+fn is_plain_byte(byte: u8) -> bool {
+    matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')
+}
+
 /// Appends text between the quotes of a JSON string.
 pub(super) fn write_escaped(text: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    if text.iter().all(plain) {
+    if is_plain(text) {
         out.extend_from_slice(text);
         return;
     }
     let Ok(text) = std::str::from_utf8(text) else {
         // As Envoy: one bad byte, and every byte above ASCII counts as Latin-1.
         for byte in text {
-            if plain(byte) {
+            if is_plain_byte(*byte) {
                 out.push(*byte);
             } else {
                 escape_character(char::from(*byte), true, out);
@@ -273,9 +292,4 @@ fn escape_character(character: char, latin1: bool, out: &mut Vec<u8>) {
         }
         _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
-}
-
-/// Writing to a vector cannot fail.
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
 }

@@ -10,6 +10,7 @@
 //! ([`Captured`]): a reference count each, no copy of the map.
 
 mod context;
+mod decimal;
 mod facts;
 mod json;
 mod names;
@@ -18,6 +19,7 @@ mod time;
 mod value;
 
 use std::fmt;
+use std::io::Write as _;
 use std::sync::Arc;
 
 pub use context::{
@@ -245,6 +247,11 @@ impl Operator {
             _ => Vec::new(),
         }
     }
+}
+
+/// Writing to a vector cannot fail.
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
 }
 
 fn flush(literal: &mut String, pieces: &mut Vec<Piece>) {

@@ -1,8 +1,9 @@
 //! Points in time as text, in UTC: a compiled `strftime` format with Envoy's sub-second specifiers.
 
-use std::io::Write as _;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
+
+use super::decimal;
 
 /// A compiled time format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,13 +118,8 @@ fn digit(character: char) -> usize {
 
 fn fraction(nanos: u32, digits: usize, out: &mut Vec<u8>) {
     let start = out.len();
-    put(out, format_args!("{nanos:09}"));
+    decimal::write_padded(nanos.into(), 9, b'0', out);
     out.truncate(start + digits.min(9));
-}
-
-/// Writing to a vector cannot fail.
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
 }
 
 /// A second as a date and a time of day.
@@ -177,47 +173,70 @@ impl Civil {
     fn write(&self, letter: char, out: &mut Vec<u8>) {
         let Self { year, month, day, hour, minute, second, .. } = self;
         let hour12 = if hour % 12 == 0 { 12 } else { hour % 12 };
+        let half_day = if *hour < 12 { "AM" } else { "PM" };
         let day_name = DAYS[self.weekday % 7];
         let month_name = MONTHS[(month + 11) % 12];
+        let month = *month as u64;
         match letter {
-            'a' => put(out, format_args!("{day_name:.3}")),
-            'A' => put(out, format_args!("{day_name}")),
-            'b' | 'h' => put(out, format_args!("{month_name:.3}")),
-            'B' => put(out, format_args!("{month_name}")),
-            'C' => put(out, format_args!("{:02}", year / 100)),
-            'd' => put(out, format_args!("{day:02}")),
-            'D' => put(out, format_args!("{month:02}/{day:02}/{:02}", year % 100)),
-            'e' => put(out, format_args!("{day:2}")),
-            'F' => put(out, format_args!("{year:04}-{month:02}-{day:02}")),
-            'H' => put(out, format_args!("{hour:02}")),
-            'I' => put(out, format_args!("{hour12:02}")),
-            'j' => put(out, format_args!("{:03}", self.day_of_year)),
-            'k' => put(out, format_args!("{hour:2}")),
-            'l' => put(out, format_args!("{hour12:2}")),
-            'm' => put(out, format_args!("{month:02}")),
-            'M' => put(out, format_args!("{minute:02}")),
+            'a' => text(&day_name[..3], out),
+            'A' => text(day_name, out),
+            'b' | 'h' => text(&month_name[..3], out),
+            'B' => text(month_name, out),
+            'C' => two(year / 100, out),
+            'd' => two(*day, out),
+            'D' => join(b'/', [month, *day, year % 100], out),
+            'e' => decimal::write_padded(*day, 2, b' ', out),
+            'F' => {
+                decimal::write_padded(*year, 4, b'0', out);
+                out.push(b'-');
+                join(b'-', [month, *day], out);
+            }
+            'H' => two(*hour, out),
+            'I' => two(hour12, out),
+            'j' => decimal::write_padded(self.day_of_year, 3, b'0', out),
+            'k' => decimal::write_padded(*hour, 2, b' ', out),
+            'l' => decimal::write_padded(hour12, 2, b' ', out),
+            'm' => two(month, out),
+            'M' => two(*minute, out),
             'n' => out.push(b'\n'),
-            'p' => out.extend_from_slice(if *hour < 12 { b"AM" } else { b"PM" }),
-            'r' => put(
-                out,
-                format_args!(
-                    "{hour12:02}:{minute:02}:{second:02} {}",
-                    if *hour < 12 { "AM" } else { "PM" }
-                ),
-            ),
-            'R' => put(out, format_args!("{hour:02}:{minute:02}")),
-            's' => put(out, format_args!("{}", self.seconds)),
-            'S' => put(out, format_args!("{second:02}")),
+            'p' => text(half_day, out),
+            'r' => {
+                join(b':', [hour12, *minute, *second], out);
+                out.push(b' ');
+                text(half_day, out);
+            }
+            'R' => join(b':', [*hour, *minute], out),
+            's' => decimal::write(self.seconds, out),
+            'S' => two(*second, out),
             't' => out.push(b'\t'),
-            'T' => put(out, format_args!("{hour:02}:{minute:02}:{second:02}")),
-            'u' => put(out, format_args!("{}", (self.weekday + 6) % 7 + 1)),
-            'w' => put(out, format_args!("{}", self.weekday)),
-            'y' => put(out, format_args!("{:02}", year % 100)),
-            'Y' => put(out, format_args!("{year}")),
-            'z' => out.extend_from_slice(b"+0000"),
-            'Z' => out.extend_from_slice(b"UTC"),
+            'T' => join(b':', [*hour, *minute, *second], out),
+            'u' => decimal::write((self.weekday as u64 + 6) % 7 + 1, out),
+            'w' => decimal::write(self.weekday as u64, out),
+            'y' => two(year % 100, out),
+            'Y' => decimal::write(*year, out),
+            'z' => text("+0000", out),
+            'Z' => text("UTC", out),
             _ => out.push(b'%'),
         }
+    }
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Two digits.
+fn two(number: u64, out: &mut Vec<u8>) {
+    decimal::write_padded(number, 2, b'0', out);
+}
+
+/// Numbers of two digits.
+fn join<const N: usize>(separator: u8, numbers: [u64; N], out: &mut Vec<u8>) {
+    for (place, number) in numbers.into_iter().enumerate() {
+        if place > 0 {
+            out.push(separator);
+        }
+        two(number, out);
     }
 }
 

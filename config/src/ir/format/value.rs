@@ -1,6 +1,5 @@
 //! Reading an operator's value and writing it, as text or as JSON.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,9 +15,11 @@ use palanquin_filter_api::StreamInfo;
 
 use super::FormatCx;
 use super::context::ORIGINAL_PATH;
+use super::decimal;
 use super::facts::{grpc_status, protocol, read_address, tls_fact};
 use super::json;
 use super::operator::{Field, Operator, PathSource, Point, Precision, Query, Side};
+use super::put;
 use super::time::TimeFormat;
 
 /// What an operator found. Borrowed: nothing is copied until it is written.
@@ -77,13 +78,14 @@ impl Found<'_> {
                 return inner.write(Some(limit.map_or(*own, |limit| limit.min(*own))), escape, out);
             }
             // What follows is ASCII without control characters, or JSON, which escapes itself.
+            Self::Flags(flags) if flags.is_empty() => out.push(b'-'),
             Self::Flags(flags) => put(out, format_args!("{flags}")),
             Self::FlagsLong(flags) => put(out, format_args!("{}", flags.long())),
             Self::TraceId(id) => write_hex(id, out),
             Self::SpanId(id) => write_hex(id, out),
-            Self::Ip(address) => put(out, format_args!("{address}")),
-            Self::Socket(address) => put(out, format_args!("{address}")),
-            Self::Number(number) => put(out, format_args!("{number}")),
+            Self::Ip(address) => decimal::write_ip(*address, out),
+            Self::Socket(address) => decimal::write_socket(*address, out),
+            Self::Number(number) => decimal::write(*number, out),
             Self::Metadata(value) => json::write_metadata(value, out),
             Self::MetadataMap(fields) => json::write_metadata_map(fields, out),
             Self::Time(at, format) => format.write(*at, out),
@@ -104,7 +106,7 @@ impl Found<'_> {
             Self::Missing | Self::Metadata(MetadataValue::Null) => false,
             Self::List([]) => false,
             Self::Number(number) if limit.is_none() => {
-                put(out, format_args!("{number}"));
+                decimal::write(*number, out);
                 true
             }
             Self::Metadata(value) if limit.is_none() => {
@@ -125,10 +127,10 @@ impl Found<'_> {
                 inner.write_json(Some(limit.map_or(*own, |limit| limit.min(*own))), out)
             }
             _ => {
-                let mut text = Vec::new();
-                self.write(limit, Escape::None, &mut text);
                 out.push(b'"');
-                json::write_escaped(&text, out);
+                let start = out.len();
+                self.write(limit, Escape::None, out);
+                json::escape_from(start, out);
                 out.push(b'"');
                 true
             }
@@ -408,9 +410,4 @@ fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
         out.push(DIGITS[usize::from(byte >> 4)]);
         out.push(DIGITS[usize::from(byte & 15)]);
     }
-}
-
-/// Writing to a vector cannot fail.
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(text);
 }
