@@ -19,6 +19,12 @@ pub struct TlsInfo {
     pub local: Option<Arc<PeerIdentity>>,
     /// Whether the session was resumed.
     pub resumed: bool,
+    /// The key exchange as BoringSSL names it: `X25519`, `P-256`; empty when none was made.
+    pub group: &'static str,
+    /// How the peer signed the handshake: `ecdsa_secp256r1_sha256`; empty when it did not.
+    pub peer_signature: &'static str,
+    /// The counter below `ssl.` for a fault of the peer's certificate, which was accepted all the same.
+    pub forgiven: Option<&'static str>,
 }
 
 /// One certificate, as far as routing, tenants, policy and logs ask about it.

@@ -75,6 +75,9 @@ kind! {
         ASSIGNMENT_STALE = "assignment_stale",
         ASSIGNMENT_TIMEOUT_RECEIVED = "assignment_timeout_received",
         BIND_ERRORS = "bind_errors",
+        CLIENT_SSL_DOWNSTREAM_CONTEXT_SECRETS_NOT_READY = "client_ssl_socket_factory.downstream_context_secrets_not_ready",
+        CLIENT_SSL_CONTEXT_UPDATE_BY_SDS = "client_ssl_socket_factory.ssl_context_update_by_sds",
+        CLIENT_SSL_UPSTREAM_CONTEXT_SECRETS_NOT_READY = "client_ssl_socket_factory.upstream_context_secrets_not_ready",
         LB_HEALTHY_PANIC = "lb_healthy_panic",
         LB_SUBSETS_FALLBACK = "lb_subsets_fallback",
         LB_SUBSETS_SELECTED = "lb_subsets_selected",
@@ -88,7 +91,12 @@ kind! {
         SSL_FAIL_VERIFY_SAN = "ssl.fail_verify_san",
         SSL_HANDSHAKE = "ssl.handshake",
         SSL_NO_CERTIFICATE = "ssl.no_certificate",
+        SSL_OCSP_STAPLE_FAILED = "ssl.ocsp_staple_failed",
+        SSL_OCSP_STAPLE_OMITTED = "ssl.ocsp_staple_omitted",
+        SSL_OCSP_STAPLE_REQUESTS = "ssl.ocsp_staple_requests",
+        SSL_OCSP_STAPLE_RESPONSES = "ssl.ocsp_staple_responses",
         SSL_SESSION_REUSED = "ssl.session_reused",
+        SSL_WAS_KEY_USAGE_INVALID = "ssl.was_key_usage_invalid",
         UPDATE_ATTEMPT = "update_attempt",
         UPDATE_EMPTY = "update_empty",
         UPDATE_FAILURE = "update_failure",
@@ -255,6 +263,9 @@ kind! {
         DOWNSTREAM_LISTENER_FILTER_ERROR = "downstream_listener_filter_error",
         DOWNSTREAM_PRE_CX_TIMEOUT = "downstream_pre_cx_timeout",
         NO_FILTER_CHAIN_MATCH = "no_filter_chain_match",
+        SERVER_SSL_DOWNSTREAM_CONTEXT_SECRETS_NOT_READY = "server_ssl_socket_factory.downstream_context_secrets_not_ready",
+        SERVER_SSL_CONTEXT_UPDATE_BY_SDS = "server_ssl_socket_factory.ssl_context_update_by_sds",
+        SERVER_SSL_UPSTREAM_CONTEXT_SECRETS_NOT_READY = "server_ssl_socket_factory.upstream_context_secrets_not_ready",
         SSL_CONNECTION_ERROR = "ssl.connection_error",
         SSL_FAIL_VERIFY_CERT_HASH = "ssl.fail_verify_cert_hash",
         SSL_FAIL_VERIFY_ERROR = "ssl.fail_verify_error",
@@ -262,7 +273,12 @@ kind! {
         SSL_FAIL_VERIFY_SAN = "ssl.fail_verify_san",
         SSL_HANDSHAKE = "ssl.handshake",
         SSL_NO_CERTIFICATE = "ssl.no_certificate",
+        SSL_OCSP_STAPLE_FAILED = "ssl.ocsp_staple_failed",
+        SSL_OCSP_STAPLE_OMITTED = "ssl.ocsp_staple_omitted",
+        SSL_OCSP_STAPLE_REQUESTS = "ssl.ocsp_staple_requests",
+        SSL_OCSP_STAPLE_RESPONSES = "ssl.ocsp_staple_responses",
         SSL_SESSION_REUSED = "ssl.session_reused",
+        SSL_WAS_KEY_USAGE_INVALID = "ssl.was_key_usage_invalid",
     }
     gauges {
         DOWNSTREAM_CX_ACTIVE = "downstream_cx_active",
@@ -343,6 +359,7 @@ kind! {
         MEMORY_HEAP_SIZE = "memory_heap_size",
         MEMORY_PHYSICAL_SIZE = "memory_physical_size",
         PARENT_CONNECTIONS = "parent_connections",
+        SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING = "seconds_until_first_ocsp_response_expiring",
         STATE = "state",
         TOTAL_CONNECTIONS = "total_connections",
         UPTIME = "uptime",
@@ -351,6 +368,47 @@ kind! {
     histograms {
         INITIALIZATION_TIME_MS = "initialization_time_ms",
     }
+    codes {}
+}
+
+kind! {
+    /// `listener.<address>.ssl.certificate.<name>.*`
+    listener_certificate = "listener_ssl_certificate";
+    counters {}
+    gauges {
+        EXPIRATION_UNIX_TIME_SECONDS = "expiration_unix_time_seconds",
+    }
+    histograms {}
+    codes {}
+}
+
+kind! {
+    /// `cluster.<name>.ssl.certificate.<name>.*`: the same gauge as [`listener_certificate`].
+    cluster_certificate = "cluster_ssl_certificate";
+    counters {}
+    gauges {
+        EXPIRATION_UNIX_TIME_SECONDS = "expiration_unix_time_seconds",
+    }
+    histograms {}
+    codes {}
+}
+
+kind! {
+    /// `sds.<secret>.*`
+    sds = "sds";
+    counters {
+        INIT_FETCH_TIMEOUT = "init_fetch_timeout",
+        KEY_ROTATION_FAILED = "key_rotation_failed",
+        UPDATE_ATTEMPT = "update_attempt",
+        UPDATE_FAILURE = "update_failure",
+        UPDATE_REJECTED = "update_rejected",
+        UPDATE_SUCCESS = "update_success",
+    }
+    gauges {
+        UPDATE_TIME = "update_time",
+        VERSION = "version",
+    }
+    histograms {}
     codes {}
 }
 

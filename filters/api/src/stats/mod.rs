@@ -9,6 +9,7 @@ mod histogram;
 mod kinds;
 mod registry;
 mod scope;
+pub mod tls;
 
 pub use histogram::Histogram;
 pub use histogram::Snapshot as HistogramSnapshot;
@@ -17,7 +18,8 @@ pub use kinds::Gauge;
 pub use kinds::HistogramId;
 pub use kinds::Kind;
 pub use kinds::{
-    cluster, cluster_manager, http, listener, listener_manager, server, tenant, tracing,
+    cluster, cluster_certificate, cluster_manager, http, listener, listener_certificate,
+    listener_manager, sds, server, tenant, tracing,
 };
 pub use registry::Registry;
 pub use scope::Label;

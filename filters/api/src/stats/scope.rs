@@ -16,6 +16,7 @@ use super::HistogramId;
 use super::HistogramSnapshot;
 use super::Kind;
 use super::SHARD;
+use super::tls;
 
 /// A Prometheus label of a scope: `("envoy_cluster_name", "web")`.
 pub type Label = (&'static str, Arc<str>);
@@ -34,6 +35,7 @@ struct Shard {
     cells: Box<[AtomicU64]>,
     histograms: Box<[OnceLock<Box<Histogram>>]>,
     codes: Box<[OnceLock<Box<[AtomicU64]>>]>,
+    agreed: OnceLock<Box<[AtomicU64]>>,
 }
 
 /// Statuses counted one by one: 100..=599.
@@ -104,6 +106,31 @@ impl Scope {
         if let Some(cell) = cells.get(usize::from(status.as_u16() - CODES.start)) {
             bump(index, cell, 1);
         }
+    }
+
+    /// Counts what a handshake agreed on.
+    pub fn agreed(&self, what: tls::Agreed) {
+        let (index, shard) = self.shard();
+        let cells =
+            shard.agreed.get_or_init(|| tls::NAMES.iter().map(|_| AtomicU64::new(0)).collect());
+        if let Some(cell) = cells.get(what.0) {
+            bump(index, cell, 1);
+        }
+    }
+
+    /// Everything that handshakes agreed on: (what it is about, its name, count).
+    pub fn all_agreed(&self) -> Vec<(tls::About, &'static str, u64)> {
+        let shards: Vec<_> =
+            self.shards.iter().filter_map(|shard| shard.get()?.agreed.get()).collect();
+        if shards.is_empty() {
+            return Vec::new();
+        }
+        let sum = |at: usize| shards.iter().map(|cells| cells[at].load(Ordering::Relaxed)).sum();
+        let names = tls::NAMES.iter().enumerate();
+        names
+            .map(|(at, (about, name))| (*about, *name, sum(at)))
+            .filter(|(.., count)| *count > 0)
+            .collect()
     }
 
     /// What this scope counts.
@@ -203,6 +230,7 @@ impl Shard {
                 .collect(),
             histograms: kind.histograms.iter().map(|_| OnceLock::new()).collect(),
             codes: kind.codes.iter().map(|_| OnceLock::new()).collect(),
+            agreed: OnceLock::new(),
         }
     }
 }
@@ -246,5 +274,14 @@ mod tests {
         assert_eq!(scope.counter(cluster::UPSTREAM_RQ_TOTAL), 2);
         assert_eq!(scope.gauge(cluster::UPSTREAM_RQ_ACTIVE), 1);
         assert_eq!(scope.codes(), vec![("upstream_rq", 200, 2)]);
+    }
+
+    #[test]
+    fn what_handshakes_agree_on_is_shown_once_it_was_counted() {
+        let scope = Scope::new(&cluster::KIND, "cluster.web", Vec::new(), 1);
+        assert!(scope.all_agreed().is_empty());
+        scope.agreed(tls::place(tls::About::Curve, "P-256").unwrap());
+        assert_eq!(scope.all_agreed(), vec![(tls::About::Curve, "P-256", 1)]);
+        assert_eq!(tls::place(tls::About::Cipher, "P-256"), None);
     }
 }
