@@ -215,7 +215,8 @@ pub struct UpstreamHttp1 {
 /// `core.v3.Http2ProtocolOptions`, for both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http2Settings {
-    /// Streams at a time. Default 1024 (Envoy 1.40), 100 on the edge profile.
+    /// Streams at a time. Default 1024 upstream (Envoy 1.40). Downstream 100, and 1,000 at most: what one client may
+    /// make us do at once.
     pub max_concurrent_streams: u32,
     /// Bytes in flight per stream.
     pub initial_stream_window_size: u32,

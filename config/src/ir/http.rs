@@ -61,8 +61,6 @@ pub struct ConnectionManager {
     pub max_requests_per_connection: Option<u32>,
     /// How long a client may read after the last response before the socket is closed. Default 1 s.
     pub delayed_close_timeout: Option<Duration>,
-    /// The time between the first GOAWAY and the last. Default 5 s.
-    pub drain_timeout: Duration,
     /// Whether the peer's address is the client's (edge), rather than what `x-forwarded-for` says.
     pub use_remote_address: bool,
     /// How many proxies in front are trusted.
@@ -100,8 +98,6 @@ pub struct ConnectionManager {
     /// The router makes a client span of its own (`Router.start_child_span`, or Envoy's default with
     /// OpenTelemetry's `spawn_upstream_span`).
     pub spawn_upstream_span: bool,
-    /// `represent_ipv4_remote_address_as_ipv4_mapped_ipv6`.
-    pub ipv4_mapped: bool,
 }
 
 /// `HttpConnectionManager.CodecType`.
@@ -123,14 +119,10 @@ pub struct Http1Settings {
     pub accept_http_10: bool,
     /// The host for HTTP/1.0 requests without one.
     pub default_host_for_http_10: Option<HeaderValue>,
-    /// An absolute-form target is accepted. Default true.
-    pub allow_absolute_url: bool,
+    /// Methods outside the registry are served.
+    pub allow_custom_methods: bool,
     /// Trailers are passed on.
     pub enable_trailers: bool,
-    /// Content-Length beside chunked is let through (without the length).
-    pub allow_chunked_length: bool,
-    /// An invalid message ends the stream only, not the connection, where that is possible.
-    pub override_stream_error: bool,
 }
 
 /// Where a connection manager's routes come from.
@@ -184,8 +176,6 @@ pub enum ServerHeader {
 pub struct InternalAddresses {
     /// Networks; none by default, since Envoy 1.33 not even this host.
     pub ranges: Vec<Cidr>,
-    /// Unix sockets count as internal.
-    pub unix_sockets: bool,
 }
 
 /// `ForwardClientCertDetails` and what of the certificate is told.

@@ -24,8 +24,6 @@ pub struct Listener {
     pub addresses: Vec<Address>,
     /// Whether it binds at all (`bind_to_port: false` listeners serve redirected connections only).
     pub bind_to_port: bool,
-    /// A redirected connection is handed to the listener of its original destination, if there is one.
-    pub use_original_dst: bool,
     /// The chains with their conditions.
     pub chains: Vec<Arc<FilterChain>>,
     /// The chain when no other matches.
@@ -40,8 +38,6 @@ pub struct Listener {
     pub buffer_limit: u32,
     /// Length of the accept queue. Default 128 as the kernel's SOMAXCONN allows.
     pub backlog: u32,
-    /// Only a change of the listener drains it, not `/healthcheck/fail`.
-    pub drain_on_modify_only: bool,
     /// `traffic_direction`; `None`: it does not say.
     pub direction: Option<Direction>,
     /// Logs connections that no chain took, and those of network filters.

@@ -15,8 +15,6 @@ pub struct RetryPolicy {
     pub num_retries: u32,
     /// The limit for one attempt; `None`: only the route's.
     pub per_try_timeout: Option<Duration>,
-    /// The limit between two events of one attempt.
-    pub per_try_idle_timeout: Option<Duration>,
     /// Statuses for `retriable-status-codes`.
     pub retriable_status_codes: Vec<u16>,
     /// Response headers for `retriable-headers`.

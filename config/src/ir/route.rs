@@ -283,19 +283,6 @@ pub struct ForwardAction {
     pub priority: Priority,
     /// Upgrades this route allows or forbids, in lower case: `websocket`, `connect`.
     pub upgrades: Vec<(Box<str>, bool)>,
-    /// `internal_redirect_policy` and the like are reported when lowered; hashing is for later balancers.
-    pub hash_policies: Vec<HashPolicy>,
-}
-
-/// `RouteAction.HashPolicy`, as far as consistent hashing needs it.
-#[derive(Debug)]
-pub enum HashPolicy {
-    /// By a header's value.
-    Header(HeaderName),
-    /// By the client's address.
-    SourceIp,
-    /// By a query parameter.
-    QueryParameter(Box<str>),
 }
 
 /// Which cluster.

@@ -18,7 +18,6 @@ use prost::Name;
 use super::Lowering;
 use super::protocol::IDLE_TIMEOUT;
 use crate::extension::ChainTemplate;
-use crate::ir::cluster::Http2Settings;
 use crate::ir::http::Codec;
 use crate::ir::http::ConnectionManager;
 use crate::ir::http::EscapedSlashes;
@@ -36,9 +35,12 @@ use crate::ir::http::Underscores;
 /// The source of [`ConnectionManager::id`].
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// What happens to HTTP/1 connections all the same.
+const CLOSES: &str =
+    "an invalid HTTP/1 message always ends its connection: where the next one begins is unknown";
+
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// `max_request_headers_kb` when it is not set, and its limit.
 const HEADERS_KB: (u32, u32) = (60, 8192);
 /// `max_headers_count` when it is not set.
@@ -64,10 +66,9 @@ impl Lowering<'_> {
         let common = message.common_http_protocol_options.unwrap_or_default();
         let limits = self.connection_limits(&common);
         let http1 = self.downstream_http1(message);
-        let http2 = match &message.http2_protocol_options {
-            Some(http2) => self.field("http2_protocol_options", |cx| cx.http2_settings(http2)),
-            None => Http2Settings::default(),
-        };
+        let http2 = self.field("http2_protocol_options", |cx| {
+            cx.downstream_http2(&message.http2_protocol_options.clone().unwrap_or_default())
+        });
         let xff = self.forwarded_for(message);
         let request_id = self.request_id(message);
         let server_name = match message.server_name.as_str() {
@@ -93,7 +94,6 @@ impl Lowering<'_> {
             message.delayed_close_timeout.as_ref(),
             Some(DELAYED_CLOSE_TIMEOUT),
         );
-        let drain_timeout = self.duration("drain_timeout", message.drain_timeout.as_ref());
         let internal_addresses = self.internal_addresses(message);
         let upgrades = self.upgrades(&message.upgrade_configs);
         let strip_port = self.strip_port(message);
@@ -124,7 +124,6 @@ impl Lowering<'_> {
                 .max_requests_per_connection
                 .filter(|limit| *limit > 0),
             delayed_close_timeout,
-            drain_timeout: drain_timeout.unwrap_or(DRAIN_TIMEOUT),
             use_remote_address: message.use_remote_address.unwrap_or(false),
             xff_num_trusted_hops: xff.0,
             skip_xff_append: xff.1,
@@ -151,7 +150,6 @@ impl Lowering<'_> {
             upgrades,
             suppress_envoy_headers: filters.router.suppress_envoy_headers,
             spawn_upstream_span,
-            ipv4_mapped: message.represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
         })
     }
 
@@ -231,17 +229,32 @@ impl Lowering<'_> {
                 cx.header_value("default_host_for_http_10", host)
             })?),
         };
+        self.unusual_http1(&options, message);
         Some(Http1Settings {
             accept_http_10: options.accept_http_10,
+            allow_custom_methods: options.allow_custom_methods,
             default_host_for_http_10,
-            allow_absolute_url: options.allow_absolute_url.unwrap_or(true),
             enable_trailers: options.enable_trailers,
-            allow_chunked_length: options.allow_chunked_length,
-            override_stream_error: options
-                .override_stream_error_on_invalid_http_message
-                .or(message.stream_error_on_invalid_http_message)
-                .unwrap_or(false),
         })
+    }
+
+    /// Wishes that are not fulfilled, whose opposite is what everybody has.
+    fn unusual_http1(
+        &mut self,
+        options: &core_pb::Http1ProtocolOptions,
+        message: &HttpConnectionManager,
+    ) {
+        self.field("http_protocol_options", |cx| {
+            if options.allow_absolute_url == Some(false) {
+                cx.warning_in("allow_absolute_url", "cannot be turned off: RFC 9112 requires it");
+            }
+            if options.override_stream_error_on_invalid_http_message == Some(true) {
+                cx.warning_in("override_stream_error_on_invalid_http_message", CLOSES);
+            }
+        });
+        if message.stream_error_on_invalid_http_message == Some(true) {
+            self.warning_in("stream_error_on_invalid_http_message", CLOSES);
+        }
     }
 
     fn max_headers_bytes(&mut self, kilobytes: Option<u32>) -> u32 {
@@ -318,7 +331,6 @@ impl Lowering<'_> {
             None => InternalAddresses::default(),
             Some(config) => self.field("internal_address_config", |cx| InternalAddresses {
                 ranges: cx.list("cidr_ranges", &config.cidr_ranges, Self::cidr),
-                unix_sockets: config.unix_sockets,
             }),
         }
     }

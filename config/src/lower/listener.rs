@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use palanquin_proto::envoy::config::core::v3::TrafficDirection;
 use palanquin_proto::envoy::config::listener::v3 as pb;
-use palanquin_proto::envoy::config::listener::v3::listener::DrainType;
 use palanquin_proto::envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol as ProxyProtocolConfig;
 use prost::Message;
 
@@ -62,8 +61,13 @@ impl Lowering<'_> {
                 cx.field("address", |cx| cx.address(one.address.as_ref()))
             });
         let mut inspect = self.listener_filters(&message.listener_filters);
-        let use_original_dst = message.use_original_dst.unwrap_or(false);
-        inspect.original_destination |= use_original_dst;
+        if message.use_original_dst == Some(true) {
+            inspect.original_destination = true;
+            self.warning_in(
+                "use_original_dst",
+                "is not supported yet: connections are not handed to the listener of their original destination",
+            );
+        }
         if message.filter_chains.is_empty() && message.default_filter_chain.is_none() {
             self.error_in("filter_chains", "no filter chains specified");
         }
@@ -95,7 +99,6 @@ impl Lowering<'_> {
             digest,
             addresses: std::iter::once(address).chain(additional).collect(),
             bind_to_port: message.bind_to_port.unwrap_or_else(|| old_bind_to_port(message)),
-            use_original_dst,
             chains,
             default_chain: default_chain.map(Arc::new),
             inspect,
@@ -103,7 +106,6 @@ impl Lowering<'_> {
             continue_on_inspect_timeout: message.continue_on_listener_filters_timeout,
             buffer_limit: message.per_connection_buffer_limit_bytes.unwrap_or(BUFFER_LIMIT),
             backlog: message.tcp_backlog_size.unwrap_or(BACKLOG),
-            drain_on_modify_only: message.drain_type() == DrainType::ModifyOnly,
             direction,
             access_logs,
         })

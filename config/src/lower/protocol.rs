@@ -30,6 +30,12 @@ pub(super) struct UpstreamOptions {
     pub(super) max_stream_duration: Option<Duration>,
 }
 
+/// What a client may ask for at a time when nothing is configured. Envoy has 1024; its edge guide, 100.
+const DOWNSTREAM_STREAMS: u32 = 100;
+
+/// The most that a configuration may allow a client: with more, a few connections hold all of a worker.
+const MAX_DOWNSTREAM_STREAMS: u32 = 1000;
+
 impl Default for Http2Settings {
     /// Envoy 1.40's defaults.
     fn default() -> Self {
@@ -78,6 +84,25 @@ impl Lowering<'_> {
                 self.field("connection_keepalive", |cx| cx.keepalive(keepalive))
             }),
         }
+    }
+
+    /// The same towards clients, who may ask for less of us at a time.
+    pub(super) fn downstream_http2(&mut self, options: &pb::Http2ProtocolOptions) -> Http2Settings {
+        let mut settings = self.http2_settings(options);
+        match options.max_concurrent_streams {
+            None => settings.max_concurrent_streams = DOWNSTREAM_STREAMS,
+            Some(asked) if asked > MAX_DOWNSTREAM_STREAMS => {
+                settings.max_concurrent_streams = MAX_DOWNSTREAM_STREAMS;
+                self.warning_in(
+                    "max_concurrent_streams",
+                    format!(
+                        "{asked} is more than one client may have: {MAX_DOWNSTREAM_STREAMS} it is"
+                    ),
+                );
+            }
+            Some(_) => {}
+        }
+        settings
     }
 
     fn keepalive(&mut self, keepalive: &pb::KeepaliveSettings) -> Option<(Duration, Duration)> {

@@ -53,11 +53,6 @@ impl Lowering<'_> {
             on: RetryOn::parse(&policy.retry_on),
             num_retries: policy.num_retries.unwrap_or(1),
             per_try_timeout: self.timeout("per_try_timeout", policy.per_try_timeout.as_ref(), None),
-            per_try_idle_timeout: self.timeout(
-                "per_try_idle_timeout",
-                policy.per_try_idle_timeout.as_ref(),
-                None,
-            ),
             retriable_status_codes: codes,
             retriable_headers: self.list(
                 "retriable_headers",

@@ -19,7 +19,6 @@ use crate::ir::Priority;
 use crate::ir::route::ClusterRef;
 use crate::ir::route::ClusterSpecifier;
 use crate::ir::route::ForwardAction;
-use crate::ir::route::HashPolicy;
 use crate::ir::route::HostRewrite;
 use crate::ir::route::PathRewrite;
 use crate::ir::route::WeightedCluster;
@@ -68,7 +67,6 @@ impl Lowering<'_> {
         }
         let timeout = timeout.filter(|_| stream.is_none());
         let upgrades = self.route_upgrades(&action.upgrade_configs);
-        let hash_policies = self.list("hash_policy", &action.hash_policy, Self::hash_policy);
         Some(ForwardAction {
             cluster: cluster?,
             cluster_not_found: match action.cluster_not_found_response_code() {
@@ -95,7 +93,6 @@ impl Lowering<'_> {
                 RoutingPriority::High => Priority::High,
             },
             upgrades,
-            hash_policies,
         })
     }
 
@@ -316,38 +313,6 @@ impl Lowering<'_> {
             seen.push(name.clone());
             Some((name.into(), upgrade.enabled.unwrap_or(true)))
         })
-    }
-
-    fn hash_policy(&mut self, policy: &pb::route_action::HashPolicy) -> Option<HashPolicy> {
-        use pb::route_action::hash_policy::PolicySpecifier;
-        match &policy.policy_specifier {
-            Some(PolicySpecifier::Header(header)) => self.field("header", |cx| {
-                cx.header_name("header_name", &header.header_name).map(HashPolicy::Header)
-            }),
-            Some(PolicySpecifier::ConnectionProperties(properties)) => {
-                properties.source_ip.then_some(HashPolicy::SourceIp)
-            }
-            Some(PolicySpecifier::QueryParameter(parameter)) => {
-                Some(HashPolicy::QueryParameter(parameter.name.as_str().into()))
-            }
-            Some(PolicySpecifier::Cookie(_)) => {
-                self.warning_in("cookie", "hashing by cookie is not supported yet and ignored");
-                None
-            }
-            Some(PolicySpecifier::FilterState(_)) => {
-                self.warning_in(
-                    "filter_state",
-                    "hashing by filter state is not supported yet and ignored",
-                );
-                None
-            }
-            None => {
-                self.error(
-                    "one of header, cookie, connection_properties, query_parameter is necessary",
-                );
-                None
-            }
-        }
     }
 }
 

@@ -147,6 +147,7 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
         } else {
             h1::Trailers::Drop
         },
+        allow_custom_methods: manager.http1.allow_custom_methods,
         underscores: match manager.underscores {
             Underscores::Allow => h1::Underscores::Allow,
             Underscores::DropHeader => h1::Underscores::Drop,
@@ -183,6 +184,10 @@ impl Generations {
         self.0.borrow_mut().push(Rc::downgrade(&generation));
         generation
     }
+        keepalive: manager
+            .http2
+            .keepalive
+            .map(|(interval, timeout)| h2::KeepaliveSettings { interval, timeout }),
 
     /// Each connection of the listener ends after its present or next request.
     pub(crate) fn start_drain(&self) {

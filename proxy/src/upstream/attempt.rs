@@ -8,6 +8,7 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -183,6 +184,11 @@ impl Attempts {
         self.policy.as_ref().is_some_and(|policy| policy.avoid_previous_hosts)
     }
 
+    /// How often a pick is repeated to do so.
+    pub(crate) fn re_picks(&self) -> u32 {
+        self.policy.as_ref().map_or(1, |policy| policy.host_selection_retry_max_attempts)
+    }
+
     /// When the response must be complete; set by the first call, which says when the request was.
     pub(crate) fn deadline(&mut self, request_complete: Instant) -> Option<Instant> {
         if self.deadline.is_none() {
@@ -221,7 +227,10 @@ impl Attempts {
         if self.on.is_empty() || !self.retries_response(status, headers) {
             return Verdict::Done;
         }
-        self.next(rng)
+        match (self.next(rng), self.asked_pause(headers, SystemTime::now())) {
+            (Verdict::RetryAfter(_), Some(pause)) => Verdict::RetryAfter(pause),
+            (verdict, _) => verdict,
+        }
     }
 
     /// What follows an attempt without a response.
@@ -257,6 +266,22 @@ impl Attempts {
                 };
                 on(condition)
             })
+    }
+
+    /// When the upstream said to come back (`rate_limited_retry_back_off`): the first header that tells a
+    /// time no further away than `max_interval`.
+    fn asked_pause(&self, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+        let policy = self.policy.as_ref()?;
+        policy.reset_headers.iter().find_map(|header| {
+            let number: u64 = headers.get(&header.name)?.to_str().ok()?.trim().parse().ok()?;
+            let pause = if header.unix_timestamp {
+                let now = now.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+                Duration::from_secs(number).checked_sub(now)?
+            } else {
+                Duration::from_secs(number)
+            };
+            (!pause.is_zero() && pause <= policy.reset_max_interval).then_some(pause)
+        })
     }
 
     fn has_retriable_header(&self, headers: &HeaderMap) -> bool {
@@ -328,6 +353,8 @@ fn parse_grpc_timeout(value: &[u8]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use palanquin_config::ir::retry::ResetHeader;
+
     use super::*;
 
     fn attempts(on: &str, retries: u32) -> Attempts {
@@ -382,6 +409,40 @@ mod tests {
         };
         assert_eq!(judge("5xx"), Verdict::Done);
         assert!(matches!(judge("5xx,envoy-ratelimited"), Verdict::RetryAfter(_)));
+    }
+
+    #[test]
+    fn an_upstream_may_say_when_to_come_back() {
+        let named = |name, unix_timestamp| ResetHeader { name, unix_timestamp };
+        let mut attempts = attempts("5xx", 1);
+        attempts.policy = Some(Arc::new(RetryPolicy {
+            on: attempts.on,
+            num_retries: 1,
+            per_try_timeout: None,
+            retriable_status_codes: Vec::new(),
+            retriable_headers: Vec::new(),
+            retriable_request_headers: Vec::new(),
+            base_interval: DEFAULT_BASE,
+            max_interval: DEFAULT_BASE,
+            reset_headers: vec![
+                named(http::header::RETRY_AFTER, false),
+                named(HeaderName::from_static("x-ratelimit-reset"), true),
+            ],
+            reset_max_interval: Duration::from_secs(60),
+            avoid_previous_hosts: false,
+            host_selection_retry_max_attempts: 1,
+        }));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let pause = |name: &'static str, value: &'static str| {
+            let value = HeaderValue::from_static(value);
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
+            attempts.asked_pause(&headers, now)
+        };
+        assert_eq!(pause("retry-after", "5"), Some(Duration::from_secs(5)));
+        assert_eq!(pause("retry-after", "61"), None);
+        assert_eq!(pause("retry-after", "soon"), None);
+        assert_eq!(pause("x-ratelimit-reset", "1007"), Some(Duration::from_secs(7)));
+        assert_eq!(pause("x-ratelimit-reset", "999"), None);
     }
 
     #[test]

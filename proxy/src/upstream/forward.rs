@@ -171,6 +171,7 @@ async fn send_once(
         weighted_subset: weighted.map_or(&[][..], |weighted| &weighted.subset),
         labels: &stream.cx.subset,
         avoid: if attempts.avoids_previous_hosts() { tried } else { &[] },
+        re_picks: attempts.re_picks(),
         rng: &stream.connection.worker.rng,
     };
     let host = cluster.pick(&pick).map_err(Failure::Send)?;

@@ -48,6 +48,8 @@ pub struct PickCx<'a> {
     pub labels: &'a [(Arc<str>, Arc<str>)],
     /// Hosts to avoid if others are there: tried before.
     pub avoid: &'a [Arc<Host>],
+    /// How often a pick may be repeated for that.
+    pub re_picks: u32,
     /// The worker's.
     pub rng: &'a Rng,
 }
@@ -98,6 +100,10 @@ impl LocalCluster {
                 initial_connection_window_size: config.http2.initial_connection_window_size,
                 max_header_list_size: MAX_RESPONSE_HEADERS,
                 scheme: Scheme::HTTP,
+                keepalive: config
+                    .http2
+                    .keepalive
+                    .map(|(interval, timeout)| h2::KeepaliveSettings { interval, timeout }),
             };
             Self {
                 breakers: [breaker(Priority::Default), breaker(Priority::High)],
@@ -139,7 +145,7 @@ impl LocalCluster {
         let hosts = self.hosts.borrow();
         let labels =
             Labels { route: cx.subset, weighted_cluster: cx.weighted_subset, filter: cx.labels };
-        for left in (0..=RE_PICKS).rev() {
+        for left in (0..=cx.re_picks.max(RE_PICKS)).rev() {
             let picked = self.balancer.pick(&hosts, &labels, cx.rng);
             if picked.panic {
                 self.stats().inc(stat::LB_HEALTHY_PANIC);
@@ -294,7 +300,8 @@ impl fmt::Debug for LocalCluster {
     }
 }
 
-/// How often a pick is repeated to avoid hosts that were tried. Envoy's default is 1, Istio sets 5.
+/// How often a pick is repeated at least, to avoid hosts that were tried. Envoy's default is 1, which finds the same
+/// host of two again in one case of four; Istio sets 5.
 const RE_PICKS: u32 = 5;
 
 /// Bytes of a response's header section on HTTP/2; Envoy's `max_response_headers_kb`.
@@ -323,7 +330,7 @@ mod tests {
 
     fn pick(local: &LocalCluster, avoid: &[Arc<Host>]) -> Result<Arc<Host>, SendFailure> {
         let rng = Rng::seeded(1);
-        local.pick(&PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid, rng: &rng })
+        local.pick(&PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid, re_picks: 1, rng: &rng })
     }
 
     #[test]

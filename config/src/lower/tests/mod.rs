@@ -16,6 +16,7 @@ mod corpora;
 mod rules;
 mod secrets;
 mod telemetry;
+mod wishes;
 
 /// Lowers a bootstrap written in YAML.
 fn bootstrap(yaml: &str) -> Result<Lowered<Bootstrap>, Rejected> {

@@ -39,6 +39,8 @@ use palanquin_filter_api::BodyError;
 use super::body::Download;
 use super::body::RecvBody;
 use super::buffered::buffered;
+use super::keepalive::Keepalive;
+use super::keepalive::KeepaliveSettings;
 use super::upload::Upload;
 use super::upload::UploadError;
 use crate::codec::ContinueSignal;
@@ -62,6 +64,8 @@ pub struct ClientSettings {
     pub max_header_list_size: u32,
     /// `:scheme` of requests whose `x-forwarded-proto` does not say it: https over TLS.
     pub scheme: Scheme,
+    /// Pings that find out whether the upstream is still there; `None`: none.
+    pub keepalive: Option<KeepaliveSettings>,
 }
 
 /// A handle to an upstream connection. Clones share it; the connection closes when the last is gone
@@ -126,8 +130,12 @@ pub async fn connect<T: Io>(io: T, settings: ClientSettings) -> io::Result<Clien
         authority: RefCell::default(),
     });
     let driver = Rc::clone(&shared);
+    let mut keepalive = Keepalive::new(connection.ping_pong(), shared.settings.keepalive);
     tokio::task::spawn_local(async move {
         poll_fn(|cx| {
+            if keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
+                return Poll::Ready(());
+            }
             let result = Pin::new(&mut connection).poll(cx);
             match flusher.poll(cx) {
                 Poll::Ready(Err(_)) => Poll::Ready(()),

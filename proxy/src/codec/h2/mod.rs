@@ -7,6 +7,7 @@
 mod body;
 mod buffered;
 mod client;
+mod keepalive;
 mod resets;
 mod server;
 mod upload;
@@ -14,6 +15,7 @@ mod upload;
 pub use client::ClientConn;
 pub use client::ClientSettings;
 pub use client::connect;
+pub use keepalive::KeepaliveSettings;
 pub use server::Abort;
 pub use server::Settings;
 pub use server::serve;

@@ -33,6 +33,8 @@ use palanquin_filter_api::Body;
 
 use super::body::RecvBody;
 use super::buffered::buffered;
+use super::keepalive::Keepalive;
+use super::keepalive::KeepaliveSettings;
 use super::resets::ResetWatch;
 use super::resets::StreamEnd;
 use super::upload::Upload;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub max_requests: Option<u32>,
     /// GOAWAY after this; `None`: never.
     pub max_duration: Option<Duration>,
+    /// Pings that find out whether the client is still there; `None`: none.
+    pub keepalive: Option<KeepaliveSettings>,
 }
 
 /// Serves `io` until the client is gone, the connection is drained, or it broke the protocol.
@@ -89,7 +93,11 @@ pub async fn serve<T: Io, S: Service>(io: T, settings: Rc<Settings>, service: S,
     let mut draining = false;
     let mut idle = Timer::new(settings.idle_timeout);
     let mut lifetime = Timer::new(settings.max_duration);
+    let mut keepalive = Keepalive::new(connection.ping_pong(), settings.keepalive);
     poll_fn(|cx| {
+        if keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
+            return Poll::Ready(());
+        }
         let over = loop {
             while let Poll::Ready(Some(end)) = Pin::new(&mut streams).poll_next(cx) {
                 if resets.is_excessive(end) {

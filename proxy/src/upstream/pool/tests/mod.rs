@@ -59,6 +59,7 @@ impl Fixture {
             weighted_subset: &[],
             labels: &[],
             avoid: &[],
+            re_picks: 1,
             rng: &self.rng,
         })
     }
