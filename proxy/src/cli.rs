@@ -70,9 +70,9 @@ pub struct RunArgs {
     /// `node.locality.zone`.
     #[arg(long, value_name = "ZONE")]
     pub service_zone: Option<String>,
-    /// How much is logged.
-    #[arg(short = 'l', long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: LogLevel,
+    /// How much is logged; default: what the short form's `log.level` says, or info.
+    #[arg(short = 'l', long, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// Where the log goes; default: standard error.
     #[arg(long, value_name = "FILE")]
     pub log_path: Option<PathBuf>,

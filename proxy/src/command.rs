@@ -22,6 +22,7 @@ use crate::cli::Command;
 use crate::cli::Mode;
 use crate::cli::RunArgs;
 use crate::config_source::ConfigSource;
+use crate::cli::LogLevel;
 use crate::listener::ActiveListener;
 use crate::server::Extensions;
 use crate::server::Options;
@@ -80,6 +81,7 @@ fn serve(args: &RunArgs, extensions: Extensions) -> ExitCode {
     };
     match Running::start(options, extensions) {
         Ok(running) => {
+        file_log_level: args.log_level.is_none().then(|| log_level.clone()),
             if let Some((path, address)) = args.admin_address_path.as_ref().zip(running.admin())
                 && let Err(error) = std::fs::write(path, address.to_string())
             {
@@ -146,7 +148,7 @@ fn expand(file: &Path) -> ExitCode {
 
 /// Starts the log; the result changes its level later.
 fn start_log(args: &RunArgs) -> std::io::Result<SetLogLevel> {
-    let (filter, handle) = reload::Layer::new(targets(args.log_level.filter()));
+    let (filter, handle) = reload::Layer::new(targets(args.log_level.unwrap_or(LogLevel::Info).filter()));
     let ansi = args.log_path.is_none() && std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_ansi(ansi);
     let registry = tracing_subscriber::registry().with(filter);

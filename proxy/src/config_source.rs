@@ -42,6 +42,8 @@ pub struct Usable {
     pub ir: Ir,
     /// What it says that has no effect, with positions.
     pub warnings: Report,
+    /// The level of our own log, which only the short form can tell.
+    pub log_level: Option<String>,
 }
 
 /// Why there is no bootstrap.
@@ -74,7 +76,7 @@ impl ConfigSource {
     /// # Errors
     /// Everything that is wrong, not only the first.
     pub fn load(&self, environment: Environment<'_>) -> Result<Usable, ConfigError> {
-        let loaded = self.read()?;
+        let (loaded, log_level) = self.read()?;
         let bytes = loaded.message.encode_to_vec();
         let mut problems = Problems::new();
         unsupported(&Bootstrap::type_url(), &bytes, &mut FieldPath::new(), &mut problems);
@@ -85,7 +87,7 @@ impl ConfigSource {
                 if report.has_errors() {
                     return Err(ConfigError::Invalid(report));
                 }
-                Ok(Usable { ir: lowered.value, warnings: report, message: loaded.message })
+                Ok(Usable { ir: lowered.value, warnings: report, message: loaded.message, log_level })
             }
             Err(rejected) => {
                 problems.append(rejected.problems);
@@ -94,7 +96,7 @@ impl ConfigSource {
         }
     }
 
-    fn read(&self) -> Result<Loaded<Bootstrap>, ConfigError> {
+    fn read(&self) -> Result<(Loaded<Bootstrap>, Option<String>), ConfigError> {
         let mut sources = Vec::new();
         if let Some(path) = &self.path {
             let name = path.display().to_string();
@@ -102,7 +104,7 @@ impl ConfigSource {
                 .map_err(|error| ConfigError::Read { path: name.clone(), error })?;
             if self.text.is_none() && file::form(&text) == Form::Short {
                 let expanded = short::expand(&name, &text).map_err(ConfigError::Invalid)?;
-                return Ok(expanded.loaded);
+                return Ok((expanded.loaded, expanded.log_level));
             }
             sources.push(Source::new(name, text));
         }
@@ -110,13 +112,15 @@ impl ConfigSource {
             if self.path.is_none() && file::form(text) == Form::Short {
                 let expanded =
                     short::expand("--config-yaml", text).map_err(ConfigError::Invalid)?;
-                return Ok(expanded.loaded);
+                return Ok((expanded.loaded, expanded.log_level));
             }
             sources.push(Source::new("--config-yaml", text.as_str()));
         }
         if sources.is_empty() {
             return Err(ConfigError::Missing);
         }
-        file::load_merged_bootstrap(sources, self.unknown_fields).map_err(ConfigError::Invalid)
+        let loaded = file::load_merged_bootstrap(sources, self.unknown_fields)
+            .map_err(ConfigError::Invalid)?;
+        Ok((loaded, None))
     }
 }

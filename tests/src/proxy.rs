@@ -87,6 +87,7 @@ impl Proxy {
             source: ConfigSource { path: Some(path), ..ConfigSource::default() },
             signals: Signals::Ignore,
             log_level: None,
+            file_log_level: None,
         };
         let started =
             tokio::task::spawn_blocking(move || Running::start(options, Extensions::built_in()));

@@ -153,6 +153,7 @@ impl Demo {
             source: ConfigSource::text(bootstrap),
             signals,
             log_level: None,
+            file_log_level: None,
         };
         let running = Running::start(options, extensions)?;
         places.admin = running.admin().unwrap_or(places.admin);

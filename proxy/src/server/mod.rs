@@ -40,7 +40,7 @@ impl Extensions {
 
 /// Changes what is logged; the argument is one of Envoy's names of a level.
 #[derive(Clone)]
-pub struct SetLogLevel(pub Arc<dyn Fn(&'static str) + Send + Sync>);
+pub struct SetLogLevel(pub Arc<dyn Fn(&str) + Send + Sync>);
 
 impl std::fmt::Debug for SetLogLevel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -61,6 +61,8 @@ pub struct Options {
     pub signals: Signals,
     /// What `POST /logging` changes; `None`: nothing.
     pub log_level: Option<SetLogLevel>,
+    /// What the configuration file's level changes; `None`: nothing, the command line has the last word.
+    pub file_log_level: Option<SetLogLevel>,
 }
 
 /// Who ends the server.

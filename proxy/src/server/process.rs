@@ -101,6 +101,7 @@ impl Process {
         let concurrency = options.concurrency.max(1);
         let stats = stats::Registry::new(concurrency);
         let usable = options.source.load(Environment { filters: &filters, stats: &stats })?;
+        follow_log_level(&usable, options);
         warn(&usable);
         let bootstrap = &usable.ir;
 
@@ -217,7 +218,7 @@ impl Process {
         match order {
             // Whoever asked may have gone.
             Order::Listeners(answer) => drop(answer.send(self.control.serving())),
-            Order::Reload => self.reload(&options.source),
+            Order::Reload => self.reload(options),
             Order::FileChanged(path) => self.control.on_file_changed(&path),
             Order::Shutdown => return true,
         }
@@ -258,10 +259,11 @@ impl Process {
     }
 
     /// Reads the bootstrap again. One that cannot be used changes nothing.
-    fn reload(&mut self, source: &ConfigSource) {
+    fn reload(&mut self, options: &Options) {
         let environment = Environment { filters: &self.filters, stats: &self.stats };
-        match source.load(environment) {
+        match options.source.load(environment) {
             Ok(usable) => {
+                follow_log_level(&usable, options);
                 warn(&usable);
                 if fixed(usable.message.clone()) != self.fixed {
                     tracing::warn!(
@@ -412,6 +414,13 @@ fn span_node(node: &Node) -> trace::Node {
         id: node.id.clone(),
         cluster: node.cluster.clone(),
         zone: node.locality.as_ref().map_or_else(String::new, |locality| locality.zone.clone()),
+    }
+}
+
+/// The level that the file asks for, unless the command line has told one.
+fn follow_log_level(usable: &Usable, options: &Options) {
+    if let Some((set, level)) = options.file_log_level.as_ref().zip(usable.log_level.as_deref()) {
+        (set.0)(level);
     }
 }
 
