@@ -40,6 +40,9 @@ pub enum KeyFileError {
         "the public key inside the private key file belongs to another private key; write the file again"
     )]
     Mismatch,
+    /// Another form where an encrypted key was expected.
+    #[error("the private key is not an `ENCRYPTED PRIVATE KEY`")]
+    NotEncrypted,
     /// An encrypted key and no passphrase.
     #[error("the private key is encrypted; give its passphrase")]
     PassphraseMissing,

@@ -111,6 +111,15 @@ pub fn from_pem_with(text: &[u8], unlock: &Unlock<'_>) -> Result<PrivateKey, Key
     }
 }
 
+/// Decrypts the first private key of a PEM file, an `ENCRYPTED PRIVATE KEY` of whatever algorithm. What returns is a PKCS#8
+/// PrivateKeyInfo.
+pub fn decrypt_pem(text: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    match pem::first_key(text)? {
+        (pem::Label::Encrypted, der) => decrypt_pkcs8(&der, passphrase),
+        _ => Err(KeyFileError::NotEncrypted),
+    }
+}
+
 /// Writes `EC PRIVATE KEY`.
 pub fn to_sec1_pem(key: &PrivateKey) -> Zeroizing<String> {
     pem::write("EC PRIVATE KEY", &to_sec1_der(key))

@@ -23,6 +23,8 @@ fn encrypted_keys_of_every_cipher_and_function_open_with_their_passphrase_only()
             assert_eq!(kind_of_pem(pem.as_bytes()).unwrap(), Kind::Encrypted);
             let read = from_pem_with(pem.as_bytes(), &unlock(b"open sesame")).unwrap();
             assert_eq!(read.to_bytes(), key.to_bytes());
+            let pkcs8 = decrypt_pem(pem.as_bytes(), b"open sesame").unwrap();
+            assert_eq!(*pkcs8, *to_pkcs8_der(&key));
             assert!(matches!(from_pem(pem.as_bytes()), Err(KeyFileError::PassphraseMissing)));
             assert!(matches!(
                 from_pem_with(pem.as_bytes(), &unlock(b"no")),
@@ -30,6 +32,12 @@ fn encrypted_keys_of_every_cipher_and_function_open_with_their_passphrase_only()
             ));
         }
     }
+}
+
+#[test]
+fn only_an_encrypted_key_is_decrypted() {
+    let pem = to_pkcs8_pem(&PrivateKey::generate().unwrap());
+    assert!(matches!(decrypt_pem(pem.as_bytes(), b"x"), Err(KeyFileError::NotEncrypted)));
 }
 
 #[test]
