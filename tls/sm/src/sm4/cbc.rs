@@ -3,6 +3,7 @@
 use super::BLOCK_SIZE;
 use super::Cipher;
 use super::KEY_SIZE;
+use super::Path;
 
 /// SM4-CBC under one key. The key is wiped on drop.
 pub struct Sm4Cbc {
@@ -10,9 +11,14 @@ pub struct Sm4Cbc {
 }
 
 impl Sm4Cbc {
-    /// Expands `key`.
+    /// Expands `key` for the fastest path.
     pub fn new(key: &[u8; KEY_SIZE]) -> Self {
-        Self { cipher: Cipher::new(key) }
+        Self { cipher: Cipher::best(key) }
+    }
+
+    /// Expands `key` for `path`; `None` when this processor cannot take it.
+    pub fn with_path(path: Path, key: &[u8; KEY_SIZE]) -> Option<Self> {
+        Cipher::new(path, key).map(|cipher| Self { cipher })
     }
 
     /// Encrypts `data` in place.
@@ -22,14 +28,7 @@ impl Sm4Cbc {
     pub fn encrypt(&self, iv: &[u8; BLOCK_SIZE], data: &mut [u8]) {
         let (blocks, rest) = data.as_chunks_mut::<BLOCK_SIZE>();
         assert!(rest.is_empty(), "CBC works on whole blocks");
-        let mut chain = *iv;
-        for block in blocks {
-            for (byte, prior) in block.iter_mut().zip(chain) {
-                *byte ^= prior;
-            }
-            self.cipher.encrypt(block);
-            chain = *block;
-        }
+        self.cipher.cbc_encrypt(iv, blocks);
     }
 
     /// Decrypts `data` in place.
@@ -39,15 +38,7 @@ impl Sm4Cbc {
     pub fn decrypt(&self, iv: &[u8; BLOCK_SIZE], data: &mut [u8]) {
         let (blocks, rest) = data.as_chunks_mut::<BLOCK_SIZE>();
         assert!(rest.is_empty(), "CBC works on whole blocks");
-        let mut chain = *iv;
-        for block in blocks {
-            let sealed = *block;
-            self.cipher.decrypt(block);
-            for (byte, prior) in block.iter_mut().zip(chain) {
-                *byte ^= prior;
-            }
-            chain = sealed;
-        }
+        self.cipher.cbc_decrypt(iv, blocks);
     }
 }
 

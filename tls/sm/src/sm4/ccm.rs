@@ -8,6 +8,7 @@ use super::Cipher;
 use super::KEY_SIZE;
 use super::NONCE_SIZE;
 use super::OpenError;
+use super::Path;
 use super::TAG_SIZE;
 
 /// SM4-CCM under one key, with 12-byte nonces and 16-byte tags. The key is wiped on drop.
@@ -16,9 +17,14 @@ pub struct Sm4Ccm {
 }
 
 impl Sm4Ccm {
-    /// Expands `key`.
+    /// Expands `key` for the fastest path.
     pub fn new(key: &[u8; KEY_SIZE]) -> Self {
-        Self { cipher: Cipher::new(key) }
+        Self { cipher: Cipher::best(key) }
+    }
+
+    /// Expands `key` for `path`; `None` when this processor cannot take it.
+    pub fn with_path(path: Path, key: &[u8; KEY_SIZE]) -> Option<Self> {
+        Cipher::new(path, key).map(|cipher| Self { cipher })
     }
 
     /// Encrypts `data` in place and returns its tag. A nonce must never be used twice under one key.
@@ -28,7 +34,7 @@ impl Sm4Ccm {
     #[must_use = "data without its tag cannot be opened"]
     pub fn seal(&self, nonce: &[u8; NONCE_SIZE], aad: &[u8], data: &mut [u8]) -> [u8; TAG_SIZE] {
         let tag = self.tag(nonce, aad, data);
-        self.cipher.ctr(counter(nonce, 1), data);
+        self.cipher.ctr(&counter(nonce, 1), data);
         tag
     }
 
@@ -43,7 +49,7 @@ impl Sm4Ccm {
         data: &mut [u8],
         tag: &[u8; TAG_SIZE],
     ) -> Result<(), OpenError> {
-        self.cipher.ctr(counter(nonce, 1), data);
+        self.cipher.ctr(&counter(nonce, 1), data);
         if bool::from(self.tag(nonce, aad, data).ct_eq(tag)) {
             return Ok(());
         }
@@ -58,23 +64,28 @@ impl Sm4Ccm {
         let mut mac = counter(nonce, plain.len() as u32);
         mac[0] = (u8::from(!aad.is_empty()) << 6) | 0x38 | 2;
         self.cipher.encrypt(&mut mac);
-        let mut add = |chunk: &[u8]| {
-            for (byte, data) in mac.iter_mut().zip(chunk) {
-                *byte ^= data;
-            }
-            self.cipher.encrypt(&mut mac);
-        };
         if !aad.is_empty() {
             let (first, rest) = aad.split_at(aad.len().min(BLOCK_SIZE - 2));
             let mut block = [0; BLOCK_SIZE];
             block[..2].copy_from_slice(&(aad.len() as u16).to_be_bytes());
             block[2..2 + first.len()].copy_from_slice(first);
-            add(&block);
-            rest.chunks(BLOCK_SIZE).for_each(&mut add);
+            self.cipher.mac(&mut mac, &[block]);
+            self.add(&mut mac, rest);
         }
-        plain.chunks(BLOCK_SIZE).for_each(&mut add);
-        self.cipher.ctr(counter(nonce, 0), &mut mac);
+        self.add(&mut mac, plain);
+        self.cipher.ctr(&counter(nonce, 0), &mut mac);
         mac
+    }
+
+    /// Adds `data`, its end filled with zeros to a whole block.
+    fn add(&self, mac: &mut [u8; BLOCK_SIZE], data: &[u8]) {
+        let (blocks, rest) = data.as_chunks::<BLOCK_SIZE>();
+        self.cipher.mac(mac, blocks);
+        if !rest.is_empty() {
+            let mut block = [0; BLOCK_SIZE];
+            block[..rest.len()].copy_from_slice(rest);
+            self.cipher.mac(mac, &[block]);
+        }
     }
 }
 

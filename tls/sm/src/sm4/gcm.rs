@@ -1,38 +1,67 @@
 //! SM4-GCM (NIST SP 800-38D over SM4; RFC 8998 section 3).
 
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 use super::BLOCK_SIZE;
 use super::Cipher;
 use super::KEY_SIZE;
 use super::NONCE_SIZE;
 use super::OpenError;
+use super::Path;
 use super::TAG_SIZE;
+use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::x86;
 
 /// SM4-GCM under one key, with 12-byte nonces and 16-byte tags. The key is wiped on drop.
-pub struct Sm4Gcm {
-    cipher: Cipher,
-    /// The hash key: the encrypted zero block.
-    h: u128,
+pub struct Sm4Gcm(Inner);
+
+enum Inner {
+    /// Encrypts and hashes at once.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(x86::vclmul::Gcm),
+    /// Encrypts and hashes in turn, in parts that stay in the nearest cache.
+    Parts { cipher: Cipher, hash: Hash },
 }
 
+enum Hash {
+    #[cfg(target_arch = "x86_64")]
+    Clmul(x86::clmul::Ghash),
+    Portable(portable::Ghash),
+}
+
+/// Bytes of a part.
+const PART: usize = 1024;
+
 impl Sm4Gcm {
-    /// Expands `key`.
+    /// Expands `key` for the fastest path.
     pub fn new(key: &[u8; KEY_SIZE]) -> Self {
-        let cipher = Cipher::new(key);
-        let mut h = [0; BLOCK_SIZE];
-        cipher.encrypt(&mut h);
-        Self { cipher, h: u128::from_be_bytes(h) }
+        Self::with_path(Path::best(), key)
+            .unwrap_or_else(|| Self(Inner::parts(Cipher::best(key), Path::Portable)))
     }
 
-    /// Encrypts `data` in place and returns its tag. A nonce must never be used twice under one key.
+    /// Expands `key` for `path`; `None` when this processor cannot take it.
+    pub fn with_path(path: Path, key: &[u8; KEY_SIZE]) -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if path == Path::Avx512 {
+            return Some(Self(Inner::Avx512(x86::vclmul::Gcm::new(key)?)));
+        }
+        Some(Self(Inner::parts(Cipher::new(path, key)?, path)))
+    }
+
+    /// Encrypts `data` in place and returns its tag. A nonce must never be used twice under one key, and `data` must be shorter than
+    /// 64 GiB.
     #[must_use = "data without its tag cannot be opened"]
     pub fn seal(&self, nonce: &[u8; NONCE_SIZE], aad: &[u8], data: &mut [u8]) -> [u8; TAG_SIZE] {
-        self.cipher.ctr(counter(nonce, 2), data);
-        self.tag(nonce, aad, data)
+        match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Inner::Avx512(gcm) => gcm.seal(nonce, aad, data),
+            Inner::Parts { cipher, hash } => crypt::<false>(cipher, hash, nonce, aad, data),
+        }
     }
 
-    /// Checks the tag in constant time, then decrypts `data` in place. When the tag does not fit, `data` holds nothing of the plaintext.
+    /// Decrypts `data` in place and checks the tag in constant time. When the tag does not fit, `data` is zeroed.
     pub fn open(
         &self,
         nonce: &[u8; NONCE_SIZE],
@@ -40,26 +69,81 @@ impl Sm4Gcm {
         data: &mut [u8],
         tag: &[u8; TAG_SIZE],
     ) -> Result<(), OpenError> {
-        if !bool::from(self.tag(nonce, aad, data).ct_eq(tag)) {
-            return Err(OpenError);
+        let expected = match &self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Inner::Avx512(gcm) => gcm.open(nonce, aad, data),
+            Inner::Parts { cipher, hash } => crypt::<true>(cipher, hash, nonce, aad, data),
+        };
+        if bool::from(expected.ct_eq(tag)) {
+            return Ok(());
         }
-        self.cipher.ctr(counter(nonce, 2), data);
-        Ok(())
+        data.zeroize();
+        Err(OpenError)
+    }
+}
+
+impl std::fmt::Debug for Sm4Gcm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sm4Gcm { .. }")
+    }
+}
+
+impl Inner {
+    fn parts(cipher: Cipher, path: Path) -> Self {
+        let mut h = [0; BLOCK_SIZE];
+        cipher.encrypt(&mut h);
+        let hash = Hash::new(path, &h);
+        h.zeroize();
+        Self::Parts { cipher, hash }
+    }
+}
+
+impl Hash {
+    fn new(path: Path, h: &[u8; BLOCK_SIZE]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if path != Path::Portable
+            && let Some(hash) = x86::clmul::Ghash::new(h)
+        {
+            return Self::Clmul(hash);
+        }
+        let _ = path;
+        Self::Portable(portable::Ghash::new(h))
     }
 
-    fn tag(&self, nonce: &[u8; NONCE_SIZE], aad: &[u8], sealed: &[u8]) -> [u8; TAG_SIZE] {
-        let mut sum = 0;
-        for chunk in aad.chunks(BLOCK_SIZE).chain(sealed.chunks(BLOCK_SIZE)) {
-            let mut block = [0; BLOCK_SIZE];
-            block[..chunk.len()].copy_from_slice(chunk);
-            sum = multiply(sum ^ u128::from_be_bytes(block), self.h);
+    fn update(&self, sum: u128, data: &[u8]) -> u128 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Clmul(hash) => hash.update(sum, data),
+            Self::Portable(hash) => hash.update(sum, data),
         }
-        let lengths = (aad.len() as u128 * 8) << 64 | (sealed.len() as u128 * 8);
-        sum = multiply(sum ^ lengths, self.h);
-        let mut mask = counter(nonce, 1);
-        self.cipher.encrypt(&mut mask);
-        (sum ^ u128::from_be_bytes(mask)).to_be_bytes()
     }
+}
+
+/// Encrypts or decrypts, and returns the tag of the encrypted side.
+fn crypt<const OPEN: bool>(
+    cipher: &Cipher,
+    hash: &Hash,
+    nonce: &[u8; NONCE_SIZE],
+    aad: &[u8],
+    data: &mut [u8],
+) -> [u8; TAG_SIZE] {
+    let lengths = (aad.len() as u128 * 8) << 64 | (data.len() as u128 * 8);
+    let mut sum = hash.update(0, aad);
+    let mut number = 2u32;
+    for part in data.chunks_mut(PART) {
+        if OPEN {
+            sum = hash.update(sum, part);
+        }
+        cipher.ctr(&counter(nonce, number), part);
+        if !OPEN {
+            sum = hash.update(sum, part);
+        }
+        number = number.wrapping_add((PART / BLOCK_SIZE) as u32);
+    }
+    sum = hash.update(sum, &lengths.to_be_bytes());
+    let mut mask = counter(nonce, 1);
+    cipher.encrypt(&mut mask);
+    (sum ^ u128::from_be_bytes(mask)).to_be_bytes()
 }
 
 fn counter(nonce: &[u8; NONCE_SIZE], number: u32) -> [u8; BLOCK_SIZE] {
@@ -67,20 +151,4 @@ fn counter(nonce: &[u8; NONCE_SIZE], number: u32) -> [u8; BLOCK_SIZE] {
     block[..NONCE_SIZE].copy_from_slice(nonce);
     block[NONCE_SIZE..].copy_from_slice(&number.to_be_bytes());
     block
-}
-
-/// One product in the field of GCM, bit by bit, without a branch on either.
-fn multiply(x: u128, mut v: u128) -> u128 {
-    let mut product = 0;
-    for bit in (0..128).rev() {
-        product ^= v & (((x >> bit) & 1).wrapping_neg());
-        v = (v >> 1) ^ ((v & 1).wrapping_neg() & (0xe1 << 120));
-    }
-    product
-}
-
-impl std::fmt::Debug for Sm4Gcm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sm4Gcm { .. }")
-    }
 }

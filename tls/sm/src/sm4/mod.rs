@@ -1,16 +1,24 @@
 //! SM4 (GB/T 32907-2016) in the modes of TLS: GCM and CCM (RFC 8998), CBC (TLCP, GB/T 38636).
+//!
+//! The processor decides which [`Path`] a key takes; `with_path` forces one, for tests and measurements.
 
 mod cbc;
 mod ccm;
+mod cipher;
 mod gcm;
+mod path;
+mod portable;
+mod sbox;
+mod schedule;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
-use ::sm4::cipher::BlockCipherDecrypt;
-use ::sm4::cipher::BlockCipherEncrypt;
-use ::sm4::cipher::KeyInit;
+use self::cipher::Cipher;
 
 pub use self::cbc::Sm4Cbc;
 pub use self::ccm::Sm4Ccm;
 pub use self::gcm::Sm4Gcm;
+pub use self::path::Path;
 
 /// Bytes of a key.
 pub const KEY_SIZE: usize = 16;
@@ -26,35 +34,10 @@ pub const NONCE_SIZE: usize = 12;
 #[error("the authentication tag does not match")]
 pub struct OpenError;
 
-/// The cipher of one key.
-struct Cipher(::sm4::Sm4);
-
-impl Cipher {
-    fn new(key: &[u8; KEY_SIZE]) -> Self {
-        Self(::sm4::Sm4::new(key.into()))
-    }
-
-    fn encrypt(&self, block: &mut [u8; BLOCK_SIZE]) {
-        self.0.encrypt_block(block.into());
-    }
-
-    fn decrypt(&self, block: &mut [u8; BLOCK_SIZE]) {
-        self.0.decrypt_block(block.into());
-    }
-
-    /// Counter mode (32-bit big-endian counter in the last four bytes), from `counter` on.
-    fn ctr(&self, mut counter: [u8; BLOCK_SIZE], data: &mut [u8]) {
-        for chunk in data.chunks_mut(BLOCK_SIZE) {
-            let mut stream = counter;
-            self.encrypt(&mut stream);
-            for (byte, key) in chunk.iter_mut().zip(stream) {
-                *byte ^= key;
-            }
-            let number = u128::from_be_bytes(counter);
-            counter = ((number & !0xffff_ffff) | u128::from((number as u32).wrapping_add(1)))
-                .to_be_bytes();
-        }
-    }
+/// The hash key of GCM as POLYVAL takes it: bytes reversed, times x (RFC 8452 appendix A).
+fn ghash_key(h: &[u8; BLOCK_SIZE]) -> u128 {
+    let h = u128::from_be_bytes(*h);
+    (h << 1) ^ ((h >> 127).wrapping_neg() & (0xc2 << 120 | 1))
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Vectors of the standards.
+//! Vectors of the standards, and every path against RustCrypto.
+
+mod oracle;
 
 use super::*;
 
@@ -54,9 +56,8 @@ fn a_changed_byte_does_not_open_and_shows_no_plaintext() {
             1 => aad[0] ^= 0x80,
             _ => tag[15] ^= 1,
         }
-        let before = data.clone();
         assert_eq!(gcm.open(&NONCE, &aad, &mut data, &tag), Err(OpenError));
-        assert_eq!(data, before);
+        assert_eq!(data, [0; 64]);
 
         let (mut data, mut aad) = (hex(PLAIN), hex(AAD));
         let ccm = Sm4Ccm::new(&KEY);

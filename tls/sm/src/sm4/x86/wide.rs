@@ -1,0 +1,167 @@
+//! Bulk work in registers of 256 bits: eight blocks in four registers, one for each word, two such sets at once.
+
+/// Defines counter mode and CBC decryption over `mix_256(a, x, &Constants)`, which is `a ^ L(S(x))` in the state's domain, and over
+/// `into_domain_256` and `out_of_domain_256`, all for processors with `$features`.
+macro_rules! wide {
+    ($features:literal) => {
+        /// Four registers: one word of eight blocks each.
+        type Set = [__m256i; 4];
+        const SETS: usize = 2;
+        const PASS_BLOCKS: usize = 8 * SETS;
+        const PASS: usize = 16 * PASS_BLOCKS;
+
+        /// All rounds.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn rounds<const DECRYPT: bool>(keys: &[u32; 32], mut sets: [Set; SETS]) -> [Set; SETS] {
+            let constants = Constants::load();
+            let xor3 = |a, b, c| _mm256_xor_si256(_mm256_xor_si256(a, b), c);
+            for i in 0..8 {
+                let key = |j: usize| {
+                    let at = if DECRYPT { 31 - 4 * i - j } else { 4 * i + j };
+                    _mm256_set1_epi32(keys[at].cast_signed())
+                };
+                let (k0, k1) = (key(0), key(1));
+                for set in &mut sets {
+                    // Two rounds share the xor of the words that both take.
+                    let shared = _mm256_xor_si256(set[2], set[3]);
+                    set[0] = mix_256(set[0], xor3(set[1], shared, k0), &constants);
+                    set[1] = mix_256(set[1], xor3(set[0], shared, k1), &constants);
+                }
+                let (k2, k3) = (key(2), key(3));
+                for set in &mut sets {
+                    let shared = _mm256_xor_si256(set[0], set[1]);
+                    set[2] = mix_256(set[2], xor3(set[3], shared, k2), &constants);
+                    set[3] = mix_256(set[3], xor3(set[2], shared, k3), &constants);
+                }
+            }
+            sets
+        }
+
+        /// Words to blocks, or blocks to words: four registers of 2 x 4 words change rows and columns.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn transpose([a, b, c, d]: Set) -> Set {
+            let (ab_low, ab_high) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+            let (cd_low, cd_high) = (_mm256_unpacklo_epi32(c, d), _mm256_unpackhi_epi32(c, d));
+            [
+                _mm256_unpacklo_epi64(ab_low, cd_low),
+                _mm256_unpackhi_epi64(ab_low, cd_low),
+                _mm256_unpacklo_epi64(ab_high, cd_high),
+                _mm256_unpackhi_epi64(ab_high, cd_high),
+            ]
+        }
+
+        /// The last step of the cipher: the words in reverse, out of the domain, as blocks.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn finish([a, b, c, d]: Set) -> Set {
+            let out = |v| out_of_domain_256(v);
+            transpose([out(d), out(c), out(b), out(a)])
+        }
+
+        /// The key stream of one pass, from the counter `first` on.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn stream(keys: &[u32; 32], nonce: &[u8; 12], first: u32) -> [Set; SETS] {
+            let (words, _) = nonce.as_chunks::<4>();
+            let word = |i: usize| into_domain_256(_mm256_set1_epi32(i32::from_le_bytes(words[i])));
+            let [a, b, c] = [word(0), word(1), word(2)];
+            let swap = _mm256_broadcastsi128_si256(_mm_set_epi64x(
+                0x0c0d_0e0f_0809_0a0b,
+                0x0405_0607_0001_0203,
+            ));
+            // So that `transpose` puts the blocks into their order.
+            let order = _mm256_set_epi32(7, 5, 3, 1, 6, 4, 2, 0);
+            let sets = std::array::from_fn(|set| {
+                let start = first.wrapping_add(8 * set as u32);
+                let counter = _mm256_add_epi32(order, _mm256_set1_epi32(start.cast_signed()));
+                [a, b, c, into_domain_256(_mm256_shuffle_epi8(counter, swap))]
+            });
+            let mut sets = rounds::<false>(keys, sets);
+            for set in &mut sets {
+                *set = finish(*set);
+            }
+            sets
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn apply(stream: &[Set; SETS], data: &mut [u8; PASS]) {
+            let (vectors, _) = data.as_chunks_mut::<32>();
+            for (vector, key) in vectors.iter_mut().zip(stream.as_flattened()) {
+                let plain = $crate::sm4::x86::mem::load_256(vector);
+                $crate::sm4::x86::mem::store_256(vector, _mm256_xor_si256(plain, *key));
+            }
+        }
+
+        /// Counter mode.
+        #[target_feature(enable = $features)]
+        fn count(keys: &[u32; 32], counter: &[u8; 16], data: &mut [u8]) {
+            let [nonce @ .., n0, n1, n2, n3] = counter;
+            let mut number = u32::from_be_bytes([*n0, *n1, *n2, *n3]);
+            let (chunks, rest) = data.as_chunks_mut::<PASS>();
+            for chunk in chunks {
+                apply(&stream(keys, nonce, number), chunk);
+                number = number.wrapping_add(PASS_BLOCKS as u32);
+            }
+            if !rest.is_empty() {
+                let mut buffer = [0; PASS];
+                buffer[..rest.len()].copy_from_slice(rest);
+                apply(&stream(keys, nonce, number), &mut buffer);
+                rest.copy_from_slice(&buffer[..rest.len()]);
+            }
+        }
+
+        /// CBC decryption, in which no block waits for another.
+        #[target_feature(enable = $features)]
+        fn unchain(keys: &[u32; 32], iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
+            let mut chain = *iv;
+            let (chunks, rest) = blocks.as_chunks_mut::<PASS_BLOCKS>();
+            for chunk in chunks {
+                unchain_pass(keys, &mut chain, chunk);
+            }
+            if !rest.is_empty() {
+                let mut buffer = [[0; 16]; PASS_BLOCKS];
+                buffer[..rest.len()].copy_from_slice(rest);
+                unchain_pass(keys, &mut chain, &mut buffer);
+                rest.copy_from_slice(&buffer[..rest.len()]);
+            }
+        }
+
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn unchain_pass(
+            keys: &[u32; 32],
+            chain: &mut [u8; 16],
+            blocks: &mut [[u8; 16]; PASS_BLOCKS],
+        ) {
+            // Each block's predecessor, written aside before the blocks are overwritten.
+            let mut before = [*chain; PASS_BLOCKS];
+            before[1..].copy_from_slice(&blocks[..PASS_BLOCKS - 1]);
+            *chain = blocks[PASS_BLOCKS - 1];
+            let (vectors, _) = blocks.as_flattened_mut().as_chunks_mut::<32>();
+            let sets: [Set; SETS] = std::array::from_fn(|set| {
+                let load = |i: usize| $crate::sm4::x86::mem::load_256(&vectors[4 * set + i]);
+                let words = transpose([load(0), load(1), load(2), load(3)]);
+                [
+                    into_domain_256(words[0]),
+                    into_domain_256(words[1]),
+                    into_domain_256(words[2]),
+                    into_domain_256(words[3]),
+                ]
+            });
+            let mut sets = rounds::<true>(keys, sets);
+            for set in &mut sets {
+                *set = finish(*set);
+            }
+            for (vector, plain) in vectors.iter_mut().zip(sets.as_flattened()) {
+                $crate::sm4::x86::mem::store_256(vector, *plain);
+            }
+            for (byte, prior) in blocks.as_flattened_mut().iter_mut().zip(before.as_flattened()) {
+                *byte ^= prior;
+            }
+        }
+    };
+}
+pub(super) use wide;
