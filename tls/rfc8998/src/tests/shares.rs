@@ -183,3 +183,28 @@ fn a_changed_ciphertext_is_found_when_the_keys_differ() {
     assert_ne!(secret.secret_bytes()[32..], completed.secret.secret_bytes()[32..]);
     assert_eq!(secret.secret_bytes()[..32], completed.secret.secret_bytes()[..32]);
 }
+
+#[test]
+fn whatever_byte_of_a_share_is_changed_it_is_refused_or_gives_another_secret() {
+    let group = GROUPS[0];
+    let exchange = group.start().unwrap();
+    let client = exchange.pub_key().to_vec();
+    for at in (0..65).chain((65..client.len()).step_by(13)) {
+        let mut changed = client.clone();
+        changed[at] ^= 0x55;
+        match group.start_and_complete(&changed) {
+            Err(error) => assert_eq!(error, PeerMisbehaved::InvalidKeyShare.into()),
+            Ok(completed) => assert!(at >= 65 && completed.secret.secret_bytes().len() == 64),
+        }
+    }
+    let server = group.start_and_complete(&client).unwrap();
+    for at in (0..65).chain((65..server.pub_key.len()).step_by(13)) {
+        let mut changed = server.pub_key.clone();
+        changed[at] ^= 0x55;
+        // Every attempt takes an exchange of its own; the secrets differ anyway.
+        match group.start().unwrap().complete(&changed) {
+            Err(error) => assert_eq!(error, PeerMisbehaved::InvalidKeyShare.into()),
+            Ok(secret) => assert_ne!(secret.secret_bytes(), server.secret.secret_bytes()),
+        }
+    }
+}
