@@ -93,6 +93,13 @@ impl DualCertificate {
         Ok(Self { sign, enc: None, chain })
     }
 
+    /// Whatever a test wants to show.
+    #[cfg(test)]
+    pub(crate) fn unchecked(list: Vec<KeyedCertificate>) -> Self {
+        let mut list = list.into_iter();
+        Self { sign: list.next().unwrap(), enc: list.next(), chain: Vec::new() }
+    }
+
     /// The certificate and key that sign.
     pub fn sign(&self) -> &KeyedCertificate {
         &self.sign
@@ -193,7 +200,11 @@ fn check_signing(der: &[u8]) -> Result<(), CertificateFault> {
 fn check_encryption(der: &[u8]) -> Result<(), CertificateFault> {
     let usage = usage(der)?.ok_or(CertificateFault::NotForEncryption)?;
     let encrypts = usage.is_for_encryption() && !usage.digital_signature();
-    if encrypts && !usage.key_cert_sign() { Ok(()) } else { Err(CertificateFault::NotForEncryption) }
+    if encrypts && !usage.key_cert_sign() {
+        Ok(())
+    } else {
+        Err(CertificateFault::NotForEncryption)
+    }
 }
 
 fn is_issuer(der: Option<&CertificateDer<'_>>) -> bool {

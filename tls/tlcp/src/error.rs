@@ -38,7 +38,7 @@ pub enum Error {
     /// A record that does not open.
     #[error("a record cannot be opened")]
     Record,
-    /// A record or message that is too long.
+    /// A record that is too long, or too many of them.
     #[error("a {0} is too long")]
     TooLong(&'static str),
     /// A message that has no place here.
@@ -84,7 +84,7 @@ impl Error {
             Self::Certificates(_) => Alert::BAD_CERTIFICATE,
             Self::Decode(_) => Alert::DECODE_ERROR,
             Self::Decrypt(_) => Alert::DECRYPT_ERROR,
-            Self::IllegalParameter(_) | Self::TooLong("message") => Alert::ILLEGAL_PARAMETER,
+            Self::IllegalParameter(_) => Alert::ILLEGAL_PARAMETER,
             Self::Key(_) => Alert::INTERNAL_ERROR,
             // RFC 5246 (7.4.6), and Tongsuo: a missing client certificate is a handshake failure.
             Self::NothingInCommon(_) | Self::NoPeerCertificate => Alert::HANDSHAKE_FAILURE,

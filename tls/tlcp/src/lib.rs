@@ -66,3 +66,6 @@ pub fn is_tlcp(first: &[u8]) -> Option<bool> {
     }
     (known == expected.len()).then_some(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,8 @@ pub struct TlcpStream<T> {
     io: T,
     connection: Connection,
     established: Arc<Established>,
+    /// What the next read says: the connection failed behind plaintext that was given.
+    failed: Option<Error>,
 }
 
 /// A handshake that failed.
@@ -87,7 +89,7 @@ where
     loop {
         flush(&mut io, &mut connection).await.map_err(HandshakeError::Io)?;
         if let Some(established) = connection.established().map(Arc::clone) {
-            return Ok(TlcpStream { io, connection, established });
+            return Ok(TlcpStream { io, connection, established, failed: None });
         }
         let count = io.read(connection.room()).await.map_err(HandshakeError::Io)?;
         if count == 0 {
@@ -120,10 +122,7 @@ async fn process(
     step.await.map_err(|error| HandshakeError::Io(io::Error::other(error)))
 }
 
-async fn flush<T: AsyncWrite + Unpin>(
-    io: &mut T,
-    connection: &mut Connection,
-) -> io::Result<()> {
+async fn flush<T: AsyncWrite + Unpin>(io: &mut T, connection: &mut Connection) -> io::Result<()> {
     while !connection.output().is_empty() {
         let count = io.write(connection.output()).await?;
         if count == 0 {
@@ -182,17 +181,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlcpStream<T> {
                 if buffer.remaining() == 0 {
                     return Poll::Ready(Ok(()));
                 }
-                if this.connection.process(UnixTime::now()).is_err() {
-                    // It is told at the next read: what came before is good.
+                if let Err(error) = this.connection.process(UnixTime::now()) {
+                    this.failed = Some(error);
                     break;
                 }
             }
             if taken {
                 return Poll::Ready(Ok(()));
             }
-            if let Err(error) = this.connection.process(UnixTime::now()) {
+            let failed = this.failed.take();
+            let result = failed.map_or_else(|| this.connection.process(UnixTime::now()), Err);
+            if let Err(error) = result {
                 // The alert goes as far as it can without waiting.
-                let _ = this.poll_send(cx)?;
+                let _ = this.poll_send(cx);
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
             if !this.connection.plaintext().is_empty() {

@@ -68,12 +68,7 @@ impl ClientHandshake {
         Ok(Keyed { agreed, peer: Some(Arc::new(peer)), master, opener, sealer: None })
     }
 
-    fn send(
-        &mut self,
-        kind: MessageType,
-        body: &[u8],
-        channel: &mut Channel,
-    ) -> Result<(), Error> {
+    fn send(&mut self, kind: MessageType, body: &[u8], channel: &mut Channel) -> Result<(), Error> {
         self.transcript.add(&channel.send_message(kind, body)?);
         Ok(())
     }

@@ -141,12 +141,12 @@ impl ClientHandshake {
                 State::ServerKeyExchange(agreed, peer)
             }
             (State::ServerKeyExchange(agreed, peer), MessageType::ServerKeyExchange) => {
-                State::RequestOrDone(server_key_exchange(agreed, peer, message.body)?, Requested::No)
+                State::RequestOrDone(
+                    server_key_exchange(agreed, peer, message.body)?,
+                    Requested::No,
+                )
             }
-            (
-                State::RequestOrDone(exchanged, Requested::No),
-                MessageType::CertificateRequest,
-            ) => {
+            (State::RequestOrDone(exchanged, Requested::No), MessageType::CertificateRequest) => {
                 CertificateRequest::read(message.body)?;
                 State::RequestOrDone(exchanged, Requested::Yes)
             }

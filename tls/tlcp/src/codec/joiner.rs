@@ -76,7 +76,7 @@ impl Joiner {
         let kind = MessageType::from_wire(*kind).ok_or(Error::Unexpected("handshake message"))?;
         let length = usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low);
         if length > MAX_MESSAGE {
-            return Err(Error::TooLong("message"));
+            return Err(Error::IllegalParameter("a handshake message is too long"));
         }
         let Some(raw) = rest.get(..HEADER + length) else { return Ok(None) };
         self.given += raw.len();

@@ -19,7 +19,6 @@ pub(crate) use self::joiner::Joiner;
 pub(crate) use self::joiner::Message;
 pub(crate) use self::joiner::MessageType;
 pub(crate) use self::messages::CertificateRequest;
-pub(crate) use self::messages::ECDHE_PARAMETERS_LEN;
 pub(crate) use self::messages::ServerKeyExchange;
 pub(crate) use self::messages::certificate_list;
 pub(crate) use self::messages::ecdhe_parameters;

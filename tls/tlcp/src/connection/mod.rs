@@ -90,11 +90,7 @@ impl Connection {
     ///
     /// # Errors
     /// When there are no random numbers, or no suite is left to offer.
-    pub fn client(
-        config: Arc<ClientConfig>,
-        target: Target,
-        now: UnixTime,
-    ) -> Result<Self, Error> {
+    pub fn client(config: Arc<ClientConfig>, target: Target, now: UnixTime) -> Result<Self, Error> {
         let mut channel = Channel::default();
         let handshake = ClientHandshake::start(config, target, &mut channel, now)?;
         Ok(Self::new(channel, Handshake::Client(Box::new(handshake))))
@@ -214,6 +210,17 @@ impl Connection {
             Phase::Handshake(Handshake::Server(handshake)) => handshake.is_blocking(),
             Phase::Failed | Phase::Open(_) => false,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn write_empty_record(&mut self) {
+        let nothing = std::iter::empty();
+        self.channel.send_record(ContentType::ApplicationData, nothing, 0).unwrap();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn write_message(&mut self, kind: crate::codec::MessageType) {
+        self.channel.send_message(kind, &[]).unwrap();
     }
 
     fn advance(&mut self, now: UnixTime) -> Result<(), Error> {
@@ -371,10 +378,7 @@ fn after_handshake(message: &Message<'_>) -> Error {
 }
 
 /// The parts of `pieces` that make up `range` of them all.
-fn range_of<'a>(
-    pieces: &'a [IoSlice<'a>],
-    range: Range<usize>,
-) -> impl Iterator<Item = &'a [u8]> {
+fn range_of<'a>(pieces: &'a [IoSlice<'a>], range: Range<usize>) -> impl Iterator<Item = &'a [u8]> {
     let mut at = 0;
     pieces.iter().filter_map(move |piece| {
         let start = range.start.saturating_sub(at).min(piece.len());

@@ -193,12 +193,7 @@ impl ServerHandshake {
         })
     }
 
-    fn send(
-        &mut self,
-        kind: MessageType,
-        body: &[u8],
-        channel: &mut Channel,
-    ) -> Result<(), Error> {
+    fn send(&mut self, kind: MessageType, body: &[u8], channel: &mut Channel) -> Result<(), Error> {
         self.transcript.add(&channel.send_message(kind, body)?);
         Ok(())
     }
