@@ -64,7 +64,7 @@ impl PrivateKey {
         // A point off the curve must never meet the key; the generator stands in so that the time is the same.
         let (point, on_curve) = match Point::from_bytes(&x, &y) {
             Some(point) => (point, Choice::from(1)),
-            None => (Point::generator(), Choice::from(0)),
+            None => (Point::GENERATOR, Choice::from(0)),
         };
         let shared = Zeroizing::new(group::mul(&self.secret, &point).ok_or(Error::Ciphertext)?);
         let coordinates = Coordinates::of(&shared);

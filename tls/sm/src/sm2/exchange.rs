@@ -53,7 +53,7 @@ pub fn agree(
     let weighted = Zeroizing::new(truncated(&ephemeral.public_key().point).mul(&ephemeral.secret));
     let t = Zeroizing::new(static_key.secret.add(&weighted));
     // U = t (P + x̄ R); the cofactor is 1.
-    let base = group::add_mul(
+    let base = group::add_mul_vartime(
         &peer_static.point,
         &truncated(&peer_ephemeral.point),
         &peer_ephemeral.point,

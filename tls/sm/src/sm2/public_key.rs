@@ -44,9 +44,9 @@ impl PublicKey {
         if bool::from(t.is_zero()) {
             return Err(Error::Signature);
         }
-        let point = group::mul_base_and_add_vartime(s, &t, &self.point).ok_or(Error::Signature)?;
-        let expected = Scalar::reduce(digest).add(&Scalar::reduce(&point.to_bytes().0));
-        if expected.to_bytes() == r.to_bytes() { Ok(()) } else { Err(Error::Signature) }
+        // R = e + x1 is r exactly when x1 is r - e, modulo n.
+        let x = r.sub(&Scalar::reduce(digest));
+        if group::has_x_vartime(s, &t, &self.point, &x) { Ok(()) } else { Err(Error::Signature) }
     }
 
     /// What a signature is made over: SM3(Z_A || message).

@@ -1,0 +1,155 @@
+//! Integers modulo p = 2^256 - 2^224 - 2^96 + 2^64 - 1, in Montgomery form: a is kept as a·2^256 mod p, below p.
+//!
+//! -1/p mod 2^64 is 1, so that a step of Montgomery's reduction takes no multiplication at all: the multiple of p to add is the
+//! lowest limb times p, which is shifts and additions.
+
+use zeroize::Zeroize;
+
+use super::limbs;
+use super::limbs::Limbs;
+use super::limbs::adc;
+use super::limbs::sbb;
+
+/// p.
+pub(super) static P: Limbs =
+    [0xffff_ffff_ffff_ffff, 0xffff_ffff_0000_0000, 0xffff_ffff_ffff_ffff, 0xffff_fffe_ffff_ffff];
+
+/// 2^512 mod p.
+const R2: Limbs =
+    [0x0000_0002_0000_0003, 0x0000_0002_ffff_ffff, 0x0000_0001_0000_0001, 0x0000_0004_0000_0002];
+
+/// An element of the field.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Element(pub(super) Limbs);
+
+impl Element {
+    pub(super) const ONE: Self = Self([1, 0xffff_ffff, 0, 0x1_0000_0000]);
+
+    /// The value of 32 big-endian bytes, if it is below p.
+    pub(super) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
+        let value = limbs::from_bytes(bytes);
+        let (_, below) = limbs::sub(&value, &P);
+        below.then(|| Self(value).mul(&Self(R2)))
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 32] {
+        let [t0, t1, t2, t3] = self.0;
+        limbs::to_bytes(&reduce(&[t0, t1, t2, t3, 0, 0, 0, 0]))
+    }
+
+    #[inline(always)]
+    pub(super) fn add(&self, other: &Self) -> Self {
+        Self(limbs::add_mod(&self.0, &other.0, &P))
+    }
+
+    #[inline(always)]
+    pub(super) fn double(&self) -> Self {
+        self.add(self)
+    }
+
+    #[inline(always)]
+    pub(super) fn sub(&self, other: &Self) -> Self {
+        Self(limbs::sub_mod(&self.0, &other.0, &P))
+    }
+
+    #[inline(always)]
+    pub(super) fn negate(&self) -> Self {
+        Self([0; 4]).sub(self)
+    }
+
+    #[inline(always)]
+    pub(super) fn halve(&self) -> Self {
+        Self(limbs::halve_mod(&self.0, &P))
+    }
+
+    #[inline(always)]
+    pub(super) fn mul(&self, other: &Self) -> Self {
+        Self(reduce(&limbs::product(&self.0, &other.0)))
+    }
+
+    #[inline(always)]
+    pub(super) fn square(&self) -> Self {
+        Self(reduce(&limbs::square(&self.0)))
+    }
+
+    /// The inverse; zero for zero. a^(p-2) by 256 squarings and 15 multiplications.
+    pub(super) fn invert(&self) -> Self {
+        // x_n is a to the power of n ones.
+        let x1 = *self;
+        let x2 = x1.square_times(1).mul(&x1);
+        let x3 = x2.square_times(1).mul(&x1);
+        let x6 = x3.square_times(3).mul(&x3);
+        let x12 = x6.square_times(6).mul(&x6);
+        let x15 = x12.square_times(3).mul(&x3);
+        let x30 = x15.square_times(15).mul(&x15);
+        let x31 = x30.square_times(1).mul(&x1);
+        let x32 = x31.square_times(1).mul(&x1);
+        // p - 2 = fffffffe ffffffff ffffffff ffffffff ffffffff 00000000 ffffffff fffffffd
+        let mut power = x31.square_times(1);
+        for _ in 0..4 {
+            power = power.square_times(32).mul(&x32);
+        }
+        power.square_times(64).mul(&x32).square_times(30).mul(&x30).square_times(2).mul(&x1)
+    }
+
+    /// Whether it is zero, for a branch.
+    #[inline(always)]
+    pub(super) const fn is_zero_vartime(&self) -> bool {
+        self.0[0] | self.0[1] | self.0[2] | self.0[3] == 0
+    }
+
+    /// `self` where `mask` is zero and `other` where it is all ones.
+    #[inline(always)]
+    pub(super) const fn select(mask: u64, other: &Self, this: &Self) -> Self {
+        Self(limbs::select(mask, &other.0, &this.0))
+    }
+
+    #[inline(never)]
+    fn square_times(&self, times: usize) -> Self {
+        let mut power = *self;
+        for _ in 0..times {
+            power = power.square();
+        }
+        power
+    }
+}
+
+impl PartialEq for Element {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Zeroize for Element {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// t / 2^256 mod p, for t below 2^256·p.
+#[inline(always)]
+fn reduce(t: &[u64; 8]) -> Limbs {
+    let s = reduce_limb([t[0], t[1], t[2], t[3]]);
+    let s = reduce_limb(s);
+    let s = reduce_limb(s);
+    let s = reduce_limb(s);
+    let (r, carry) = limbs::add(&s, &[t[4], t[5], t[6], t[7]]);
+    limbs::reduce_once(&r, carry, &P)
+}
+
+/// (t + t0·p) / 2^64 = (t - t0) / 2^64 + t0 (2^192 - 2^160 - 2^32 + 1).
+///
+/// The sum is below 2^256: t/2^64 is below 2^192 and the rest at most (2^64 - 1)(2^192 - 2^160).
+#[inline(always)]
+const fn reduce_limb(t: Limbs) -> Limbs {
+    let (low, high) = (t[0] << 32, t[0] >> 32);
+    let (r0, c) = adc(t[1], t[0], false);
+    let (r1, c) = adc(t[2], 0, c);
+    let (r2, c) = adc(t[3], 0, c);
+    let (r3, _) = adc(t[0], 0, c);
+    let (r0, c) = sbb(r0, low, false);
+    let (r1, c) = sbb(r1, high, c);
+    let (r2, c) = sbb(r2, low, c);
+    let (r3, _) = sbb(r3, high, c);
+    [r0, r1, r2, r3]
+}
