@@ -1,6 +1,8 @@
 //! Private keys as they were configured: open, or locked until they are used.
 
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
 
 use rustls_pki_types::PrivateKeyDer;
 
@@ -42,6 +44,16 @@ impl LockedKey {
 impl fmt::Debug for LockedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LockedKey").finish_non_exhaustive()
+    }
+}
+
+/// Over everything secret: two that hash alike are the same key, opened the same way.
+impl Hash for PrivateKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Open(der) => der.secret_der().hash(state),
+            Self::Locked(locked) => (&locked.pem, &locked.passphrase).hash(state),
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::ir::sm::SmCurve;
 use crate::ir::sm::SmParams;
 use crate::ir::sm::SmPolicy;
 use crate::ir::tls::CipherSuite;
+use crate::ir::tls::CommonTls;
+use crate::ir::tls::SecretSource;
+use crate::ir::tls::TlsCertificate;
 
 /// The key in a filter chain's metadata. Envoy carries it along and does nothing with it.
 const METADATA: &str = "palanquin.sm";
@@ -31,6 +34,12 @@ pub(super) const SUITES: &[(&str, u16)] = &[
 
 pub(super) const CURVES: &[(&str, SmCurve)] =
     &[("curveSM2MLKEM768", SmCurve::Sm2MlKem768), ("curveSM2", SmCurve::Sm2)];
+
+/// Whether a list of suites or curves names one of SM.
+pub(super) fn is_named(names: &[String]) -> bool {
+    let mut names = names.iter().flat_map(|entry| alternatives(entry));
+    names.any(|name| suite(name).is_some() || curve(name).is_some())
+}
 
 /// The only signature scheme.
 pub(super) const SCHEME: &str = "sm2sig_sm3";
@@ -79,6 +88,20 @@ fn unique<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
         unique
     })
 }
+
+/// Whether a client's certificates can be the two of a pair. Those of a secret that has yet to come are looked
+/// at when it has come.
+pub(super) fn is_pair(common: &CommonTls) -> bool {
+    let is_sm2 = |leaf: &[u8]| leaf.windows(SM2_CURVE.len()).any(|window| window == SM2_CURVE);
+    let possible = |source: &SecretSource<TlsCertificate>| match source.value() {
+        Some(certificate) => certificate.chain.first().is_some_and(|leaf| is_sm2(leaf)),
+        None => common.params.sm.is_named,
+    };
+    common.certificates.len() == 2 && common.certificates.iter().all(possible)
+}
+
+/// The object identifier of SM2 keys, 1.2.156.10197.1.301.
+const SM2_CURVE: &[u8] = &[0x06, 0x08, 0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];
 
 impl Lowering<'_> {
     /// The policy of a filter chain; `None` when it says none.
