@@ -26,6 +26,12 @@ pub(crate) fn sm2_key(
     }
 }
 
+/// Whether only the sign key of the pair opens it.
+pub(crate) fn is_enveloped(key: &PrivateKey) -> bool {
+    let PrivateKey::Locked(locked) = key else { return false };
+    matches!(keys::kind_of_pem(locked.pem()), Ok(keys::Kind::Sm2Enveloped))
+}
+
 /// A key of another algorithm.
 pub(crate) fn standard_key(key: &PrivateKey) -> Result<PrivateKeyDer<'static>, KeyFileError> {
     match key {

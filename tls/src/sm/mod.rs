@@ -10,5 +10,11 @@
 //! Identities, SAN matchers, revocation lists and pins are the same code for both: the verifier of
 //! `crate::verify` with the SM algorithms in place of the standard ones.
 
+pub(crate) mod choice;
+pub(crate) mod client;
 pub(crate) mod error;
 pub(crate) mod keys;
+pub(crate) mod kind;
+pub(crate) mod pairs;
+pub(crate) mod params;
+pub(crate) mod server;

@@ -11,7 +11,6 @@ use palanquin_config::ir::tls::TlsCertificate;
 use palanquin_filter_api::PeerIdentity;
 use palanquin_sm::key_ops::KeyOps;
 use palanquin_sm::x509;
-use rustls::pki_types::CertificateDer;
 
 use super::error::SmFault;
 use super::keys;
@@ -29,6 +28,14 @@ pub(crate) struct Sorted<'a> {
     pub(crate) sm: Vec<SmPair>,
 }
 
+impl Sorted<'_> {
+    /// What the SM certificates say.
+    pub(crate) fn identities(&self) -> impl Iterator<Item = Arc<PeerIdentity>> {
+        let all = self.sm.iter().flat_map(|pair| std::iter::once(&pair.sign).chain(&pair.encryption));
+        all.map(|certificate| Arc::clone(&certificate.identity))
+    }
+}
+
 /// An SM certificate for signing, and its companion if there is one.
 #[derive(Debug, Clone)]
 pub(crate) struct SmPair {
@@ -40,10 +47,12 @@ pub(crate) struct SmPair {
 /// An SM certificate with its key.
 #[derive(Debug, Clone)]
 pub(crate) struct SmCertificate {
-    /// The leaf, then its issuers. Never empty.
-    pub(crate) chain: Vec<CertificateDer<'static>>,
+    /// Its place in the configuration.
+    pub(crate) index: usize,
+    /// As configured: the chain and the OCSP response.
+    pub(crate) source: Arc<TlsCertificate>,
+    /// Its key, opened.
     pub(crate) key: Arc<dyn KeyOps>,
-    pub(crate) ocsp_staple: Option<Vec<u8>>,
     pub(crate) identity: Arc<PeerIdentity>,
 }
 
@@ -88,6 +97,22 @@ pub(crate) fn sort(
     Ok(sorted)
 }
 
+/// Checks a certificate that stands alone, such as a secret that nothing uses yet. `false`: it is none of SM.
+///
+/// # Errors
+/// Its key cannot be used or is another certificate's. An enveloped key is not looked into.
+pub(crate) fn check_alone(
+    source: &SecretSource<TlsCertificate>,
+) -> Result<bool, TlsConfigError> {
+    let Some(certificate) = source.value() else { return Ok(false) };
+    match certificate.chain.first().map_or(Kind::Standard, |leaf| Kind::of(leaf)) {
+        Kind::Standard => Ok(false),
+        Kind::SmUseless => Err(fault(0, ".certificate_chain", SmFault::Useless)),
+        Kind::SmEncryption if keys::is_enveloped(&certificate.key) => Ok(true),
+        Kind::SmEncryption | Kind::SmSign => load(0, certificate, None).map(|_| true),
+    }
+}
+
 /// Whether two certificates are of one endpoint: a name in common, or the same subject.
 fn belong_together(sign: &SmCertificate, other: &PeerIdentity) -> bool {
     let sign = &*sign.identity;
@@ -100,7 +125,7 @@ fn belong_together(sign: &SmCertificate, other: &PeerIdentity) -> bool {
 
 fn load(
     index: usize,
-    certificate: &TlsCertificate,
+    certificate: &Arc<TlsCertificate>,
     sign_key: Option<&dyn KeyOps>,
 ) -> Result<SmCertificate, TlsConfigError> {
     let identity = read_identity(index, certificate)?;
@@ -110,12 +135,7 @@ fn load(
         let field = format!("{FIELD}[{index}].private_key");
         return Err(TlsConfigError::new(field, TlsConfigFault::KeyMismatch));
     }
-    Ok(SmCertificate {
-        chain: certificate.chain.clone(),
-        key: Arc::new(key),
-        ocsp_staple: certificate.ocsp_staple.clone(),
-        identity,
-    })
+    Ok(SmCertificate { index, source: Arc::clone(certificate), key: Arc::new(key), identity })
 }
 
 fn read_identity(
