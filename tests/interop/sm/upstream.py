@@ -1,0 +1,61 @@
+"""Palanquin as the client: every suite and group, one way and mutual, towards servers that are not ours."""
+
+from harness.ports import free_port
+from harness.proxy import simple_request
+
+from sm.programs import SM_GROUPS, SM_SUITES, TLCP_SUITES, gmssl_server, gmtls_server, s_server, shows, shows_pair, tlcp, tls13
+from sm.world import World, sm_params, upstream
+
+SSL = "cluster.{}.ssl."
+
+
+async def suite(checks, pki, folder):
+    world = World(pki, folder, "upstream")
+    plain = world.listen("plain", inspect=False)
+    ca = pki.crt("ca")
+    cases = []
+    for way, client in (("one way", None), ("mutual", "client")):
+        mutual = ca if client else None
+        for program in ("openssl", "tongsuo"):
+            flags = tls13(":".join(SM_SUITES), ":".join(SM_GROUPS))
+            server = await s_server(program, free_port(), *flags, *shows(pki, "server"), ca=mutual).start()
+            world.peers.append(server)
+            for cipher in SM_SUITES:
+                for group in SM_GROUPS:
+                    cluster = f"{program}-{cipher}-{group}-{client}"
+                    world.cluster(cluster, server.port, upstream(pki, [client] if client else [], params=sm_params(cipher, group)))
+                    cases.append((f"client, {program}, {cipher}, {group}, {way}", cluster, cipher, "TLSv1.3", cipher, group))
+        tongsuo = await s_server("tongsuo", free_port(), *tlcp(), *shows_pair(pki, "server"), ca=mutual).start()
+        gmtls = await gmtls_server(free_port(), pki, ca=mutual).start()
+        world.peers += [tongsuo, gmtls]
+        pair = ["client", "client-enc"] if client else []
+        for cipher, theirs in TLCP_SUITES.items():
+            if cipher.startswith("ECDHE") and not client:
+                continue
+            cluster = f"tongsuo-{cipher}-{client}"
+            world.cluster(cluster, tongsuo.port, upstream(pki, pair, params={"cipher_suites": [cipher]}))
+            cases.append((f"client, tongsuo, {cipher}, {way}", cluster, theirs, "TLCPv1.1", cipher, None))
+        world.cluster(f"gmtls-{client}", gmtls.port, upstream(pki, pair, params={"cipher_suites": ["ECC_SM4_CBC_SM3"]}))
+        body = "gmtls client" if client else "gmtls"
+        cases.append((f"client, gmtls, ECC_SM4_CBC_SM3, {way}", f"gmtls-{client}", body, "TLCPv1.1", "ECC_SM4_CBC_SM3", None))
+    gmssl = await gmssl_server(free_port(), pki).start()
+    world.peers.append(gmssl)
+    world.cluster("gmssl", gmssl.port, upstream(pki, params={"cipher_suites": ["ECC_SM4_CBC_SM3"]}))
+    async with world:
+        for name, cluster, marker, version, cipher, group in cases:
+            status, _, body = await simple_request(plain, "GET", f"/to/{cluster}/")
+            problem = "" if status == 200 and marker in body else f"status {status}: {body[-300:]}"
+            checks.check(name, problem or await counted(world, cluster, version, cipher, group))
+        # It echoes the request, which is no answer, but only inside a session.
+        await simple_request(plain, "GET", "/to/gmssl/")
+        checks.check("client, gmssl, ECC_SM4_CBC_SM3, one way", await counted(world, "gmssl", "TLCPv1.1", "ECC_SM4_CBC_SM3", None))
+
+
+async def counted(world, cluster, version, cipher, group):
+    """Empty when the cluster's statistics name what was agreed."""
+    names = ["handshake", f"versions.{version}", f"ciphers.{cipher}"] + ([f"curves.{group}", "sigalgs.sm2sig_sm3"] if group else [])
+    for name in names:
+        problem = await world.stat_grows(SSL.format(cluster) + name)
+        if problem:
+            return problem
+    return ""
