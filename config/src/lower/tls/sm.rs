@@ -152,3 +152,119 @@ impl Lowering<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use palanquin_filter_api::stats;
+    use palanquin_proto::envoy::config::core::v3::Metadata;
+    use prost_types::Struct;
+    use prost_types::Value;
+
+    use super::super::super::Environment;
+    use super::*;
+    use crate::extension::Registry;
+    use crate::ir::tls::Curve;
+    use crate::ir::tls::TlsParams;
+
+    fn lower<T>(step: impl FnOnce(&mut Lowering<'_>) -> Option<T>) -> Result<(T, String), String> {
+        let (stats, filters) = (stats::Registry::new(1), Registry::new());
+        let mut lowering = Lowering::new(Environment { filters: &filters, stats: &stats });
+        let value = step(&mut lowering);
+        let lines = |lines: Vec<String>| lines.join("\n");
+        match lowering.finish("Tls", "", value) {
+            Ok(lowered) => {
+                let warnings = lowered.warnings.warnings().map(ToString::to_string);
+                Ok((lowered.value, lines(warnings.collect())))
+            }
+            Err(rejected) => {
+                Err(lines(rejected.problems.errors().map(ToString::to_string).collect()))
+            }
+        }
+    }
+
+    fn message(suites: &[&str], curves: &[&str], schemes: &[&str]) -> pb::TlsParameters {
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        pb::TlsParameters {
+            cipher_suites: owned(suites),
+            ecdh_curves: owned(curves),
+            signature_algorithms: owned(schemes),
+            ..Default::default()
+        }
+    }
+
+    fn params_of(suites: &[&str], curves: &[&str], schemes: &[&str]) -> TlsParams {
+        lower(|cx| cx.tls_params(&message(suites, curves, schemes))).unwrap().0
+    }
+
+    #[test]
+    fn without_a_name_everything_is_allowed_and_nothing_asked() {
+        let params = params_of(&["ECDHE-RSA-AES128-GCM-SHA256"], &["X25519"], &[]);
+        assert_eq!(params.sm, SmParams::default());
+        assert_eq!((params.cipher_suites.len(), params.curves), (1, vec![Curve::X25519]));
+    }
+
+    #[test]
+    fn names_of_one_world_restrict_that_world_only() {
+        let params = params_of(
+            &["TLS_SM4_CCM_SM3", "[ECC_SM4_CBC_SM3|ECC_SM4_GCM_SM3]", "ECC_SM4_CBC_SM3"],
+            &["curveSM2", "P-256"],
+            &["sm2sig_sm3"],
+        );
+        assert!(params.sm.is_named);
+        assert_eq!(params.sm.tls13_suites, [CipherSuite(0x00c7)]);
+        assert_eq!(params.sm.tlcp_suites, [CipherSuite(0xe013), CipherSuite(0xe053)]);
+        assert_eq!(params.sm.curves, [SmCurve::Sm2]);
+        assert_eq!(params.curves, [Curve::P256]);
+        // The standard lists that hold nothing of their world are as if they were not set.
+        assert!(params.cipher_suites.is_empty() && params.signature_schemes.is_empty());
+        let params = params_of(&[], &["curveSM2MLKEM768"], &[]);
+        assert_eq!(params.curves, TlsParams::default().curves);
+        assert_eq!(params.sm.tls13_suites, SmParams::TLS13_SUITES);
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_one_of_sm_is_still_an_error() {
+        let error = lower(|cx| cx.tls_params(&message(&["TLS_SM4_GCM_SM4"], &[], &[])));
+        assert!(error.unwrap_err().contains("cipher_suites[0]"));
+    }
+
+    fn upstream(params: pb::TlsParameters) -> Result<String, String> {
+        let common = pb::CommonTlsContext { tls_params: Some(params), ..Default::default() };
+        let context =
+            pb::UpstreamTlsContext { common_tls_context: Some(common), ..Default::default() };
+        lower(|cx| cx.upstream_tls(&context)).map(|(_, warnings)| warnings)
+    }
+
+    #[test]
+    fn a_client_speaks_one_protocol() {
+        let error = upstream(message(&["TLS_SM4_GCM_SM3", "ECC_SM4_GCM_SM3"], &[], &[]));
+        assert!(error.unwrap_err().contains("either TLS 1.3 (RFC 8998) or TLCP"));
+        let warnings = upstream(message(&["TLS_SM4_GCM_SM3"], &["X25519"], &[])).unwrap();
+        assert!(warnings.contains("only the SM suites"), "{warnings}");
+        let warnings = upstream(message(&["ECC_SM4_GCM_SM3"], &[], &[])).unwrap();
+        assert!(!warnings.contains("only the SM suites"), "{warnings}");
+    }
+
+    fn policy(fields: &[(&str, Kind)]) -> Result<Option<SmPolicy>, String> {
+        let value = |kind: &Kind| Value { kind: Some(kind.clone()) };
+        let fields = fields.iter().map(|(name, kind)| ((*name).to_owned(), value(kind))).collect();
+        let mut metadata = Metadata::default();
+        metadata.filter_metadata.insert(METADATA.to_owned(), Struct { fields });
+        lower(|cx| {
+            let policy = cx.sm_policy(Some(&metadata));
+            Some(policy)
+        })
+        .map(|(policy, _)| policy)
+    }
+
+    #[test]
+    fn the_policy_is_one_of_three() {
+        let text = |text: &str| Kind::StringValue(text.to_owned());
+        assert_eq!(policy(&[("policy", text("sm_only"))]), Ok(Some(SmPolicy::SmOnly)));
+        assert_eq!(policy(&[]), Ok(None));
+        let error = policy(&[("policy", text("sm_olny"))]).unwrap_err();
+        assert!(error.contains("metadata.palanquin.sm.policy"), "{error}");
+        assert!(policy(&[("policy", Kind::BoolValue(true))]).unwrap_err().contains("string"));
+        assert!(policy(&[("polcy", text("sm_only"))]).unwrap_err().contains("unknown field"));
+    }
+}
