@@ -102,7 +102,6 @@ impl Key {
                 *bytes = word[at % LANE][at / LANE].to_le_bytes();
             }
         }
-        state.as_flattened_mut().as_flattened_mut().zeroize();
     }
 }
 

@@ -1,7 +1,5 @@
 //! The modes over the portable cipher: whole lanes where blocks do not wait for each other.
 
-use zeroize::Zeroize;
-
 use super::Key;
 use super::LANE;
 use super::WIDE;
@@ -27,7 +25,6 @@ impl Key {
                 *byte ^= key;
             }
         }
-        stream.zeroize();
     }
 
     pub(in crate::sm4) fn cbc_encrypt(

@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::mem::load_128;
+use super::mem::opaque;
 use super::serial::key;
 use super::serial::serial;
 use super::wide::wide;
@@ -15,7 +16,7 @@ pub(in crate::sm4) fn detected() -> bool {
 
 key!(detected(), "One key for processors with AVX2 and AES-NI.");
 serial!("avx2,aes");
-wide!("avx2,aes");
+wide!("avx2,aes", 4);
 
 /// From AES's S-box back to the bare inversion: its matrix (FIPS 197 section 5.1.1) turned round.
 const UNDO_AES: sbox::Matrix =
@@ -120,13 +121,14 @@ fn out_of_domain_256(v: __m256i) -> __m256i {
 /// See [`super::serial`]. All lanes hold the same word, so that AES's ShiftRows changes nothing.
 #[inline]
 #[target_feature(enable = "avx2,aes")]
-fn mix_128(x: __m128i) -> (__m128i, __m128i) {
+fn mix_128(x: __m128i, known: __m128i) -> __m128i {
     let rotate = |v, bytes| _mm_shuffle_epi8(v, load_128(&super::rotation(bytes)));
     let halves = halves_128(_mm_aesenclast_si128(x, _mm_setzero_si128()));
     let q = look_up_128(halves, &Q);
-    let early = look_up_128(halves, &P);
     let late = rotate(look_up_128(halves, &BOTH), 3);
-    (early, _mm_xor_si128(late, _mm_xor_si128(rotate(q, 1), rotate(q, 2))))
+    let early = opaque(_mm_xor_si128(known, look_up_128(halves, &P)));
+    let middle = opaque(_mm_xor_si128(rotate(q, 1), rotate(q, 2)));
+    opaque(_mm_xor_si128(opaque(_mm_xor_si128(early, late)), middle))
 }
 
 /// The S-box on the bytes of a word, for the key schedule.

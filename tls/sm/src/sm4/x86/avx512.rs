@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::mem::load_512;
+use super::mem::opaque;
 use super::mem::store_512;
 use super::serial::key;
 use super::serial::serial;
@@ -47,18 +48,19 @@ fn out_of_domain_128(v: __m128i) -> __m128i {
     _mm_gf2p8affine_epi64_epi8::<0>(v, _mm_set1_epi64x(sbox::PRE_INVERSE.cast_signed()))
 }
 
-/// See [`super::serial`]. The rotations come before the inversions, so that they overlap.
+/// See [`super::serial`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,gfni,vpclmulqdq")]
-fn mix_128(x: __m128i) -> (__m128i, __m128i) {
+fn mix_128(x: __m128i, known: __m128i) -> __m128i {
     const ADD: i32 = sbox::Q_ADD as i32;
-    let q = _mm_set1_epi64x(sbox::Q.cast_signed());
-    let early = _mm_gf2p8affineinv_epi64_epi8::<0>(x, _mm_set1_epi64x(sbox::P.cast_signed()));
-    let a = _mm_gf2p8affineinv_epi64_epi8::<ADD>(_mm_ror_epi32::<8>(x), q);
-    let b = _mm_gf2p8affineinv_epi64_epi8::<ADD>(_mm_ror_epi32::<16>(x), q);
-    let both = _mm_set1_epi64x((sbox::P ^ sbox::Q).cast_signed());
-    let c = _mm_gf2p8affineinv_epi64_epi8::<ADD>(_mm_ror_epi32::<24>(x), both);
-    (early, _mm_ternarylogic_epi32::<0x96>(a, b, c))
+    let (p_map, q_map) = (sbox::P.cast_signed(), sbox::Q.cast_signed());
+    let q = _mm_gf2p8affineinv_epi64_epi8::<ADD>(x, _mm_set1_epi64x(q_map));
+    let p = _mm_gf2p8affineinv_epi64_epi8::<0>(x, _mm_set1_epi64x(p_map));
+    let both = _mm_gf2p8affineinv_epi64_epi8::<ADD>(x, _mm_set1_epi64x(p_map ^ q_map));
+    let early = opaque(_mm_xor_si128(known, p));
+    let middle =
+        _mm_ternarylogic_epi32::<0x96>(early, _mm_ror_epi32::<8>(q), _mm_ror_epi32::<16>(q));
+    _mm_xor_si128(opaque(middle), _mm_ror_epi32::<24>(both))
 }
 
 /// The S-box on the bytes of a word, for the key schedule.

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::mem::opaque;
 use super::serial::key;
 use super::serial::serial;
 use super::wide::wide;
@@ -15,7 +16,7 @@ pub(in crate::sm4) fn detected() -> bool {
 
 key!(detected(), "One key for processors with AVX2 and GFNI.");
 serial!("avx2,gfni");
-wide!("avx2,gfni");
+wide!("avx2,gfni", 4);
 
 #[inline]
 #[target_feature(enable = "avx2,gfni")]
@@ -48,18 +49,17 @@ fn rotate_128<const BYTES: u8>(v: __m128i) -> __m128i {
     _mm_shuffle_epi8(v, super::mem::load_128(&super::rotation(BYTES)))
 }
 
-/// See [`super::serial`]. The rotations come before the inversions, so that they overlap.
+/// See [`super::serial`].
 #[inline]
 #[target_feature(enable = "avx2,gfni")]
-fn mix_128(x: __m128i) -> (__m128i, __m128i) {
-    let q = _mm_set1_epi64x(sbox::Q.cast_signed());
-    let both = _mm_set1_epi64x((sbox::P ^ sbox::Q).cast_signed());
-    let early = _mm_gf2p8affineinv_epi64_epi8::<0>(x, _mm_set1_epi64x(sbox::P.cast_signed()));
-    let a = _mm_gf2p8affineinv_epi64_epi8::<ADD>(rotate_128::<1>(x), q);
-    let b = _mm_gf2p8affineinv_epi64_epi8::<ADD>(rotate_128::<2>(x), q);
-    let c = _mm_gf2p8affineinv_epi64_epi8::<ADD>(rotate_128::<3>(x), both);
-    // The first two are there a little before the third.
-    (_mm_xor_si128(early, a), _mm_xor_si128(b, c))
+fn mix_128(x: __m128i, known: __m128i) -> __m128i {
+    let (p_map, q_map) = (sbox::P.cast_signed(), sbox::Q.cast_signed());
+    let q = _mm_gf2p8affineinv_epi64_epi8::<ADD>(x, _mm_set1_epi64x(q_map));
+    let p = _mm_gf2p8affineinv_epi64_epi8::<0>(x, _mm_set1_epi64x(p_map));
+    let both = _mm_gf2p8affineinv_epi64_epi8::<ADD>(x, _mm_set1_epi64x(p_map ^ q_map));
+    let early = opaque(_mm_xor_si128(known, p));
+    let middle = opaque(_mm_xor_si128(rotate_128::<1>(q), rotate_128::<2>(q)));
+    _mm_xor_si128(opaque(_mm_xor_si128(early, rotate_128::<3>(both))), middle)
 }
 
 /// The S-box on the bytes of a word, for the key schedule.

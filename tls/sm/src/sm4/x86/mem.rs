@@ -1,6 +1,7 @@
 //! Vectors from bytes and back. The references' types carry the sizes, so that these few functions are all that touches pointers.
-#![expect(unsafe_code, reason = "loads and stores of vectors")]
+#![expect(unsafe_code, reason = "loads and stores of vectors, and a fence for the optimiser")]
 
+use std::arch::asm;
 use std::arch::x86_64::__m128i;
 use std::arch::x86_64::__m256i;
 use std::arch::x86_64::__m512i;
@@ -66,4 +67,14 @@ pub(super) fn to_u128(v: __m128i) -> u128 {
     let mut bytes = [0; 16];
     store_128(&mut bytes, v);
     u128::from_le_bytes(bytes)
+}
+
+/// The same value, of which the compiler knows nothing: it cannot regroup a sum around it, which would put what comes early behind
+/// what comes late.
+#[inline]
+#[target_feature(enable = "sse2")]
+pub(super) fn opaque(mut v: __m128i) -> __m128i {
+    // SAFETY: no instruction at all; the register is read and written as declared.
+    unsafe { asm!("/* {0} */", inout(xmm_reg) v, options(pure, nomem, nostack, preserves_flags)) };
+    v
 }

@@ -3,8 +3,8 @@
 //! What counts is the time from one round's input to the next one's. So each word has a register of its own (in all lanes), the input
 //! of the next round is put together from everything known early, and the newest word comes last.
 
-/// Defines the serial functions over `mix(x) -> (early, late)`, whose xor is `L(S(x))` in the state's domain, and over
-/// `into_domain` and `out_of_domain`, all for processors with `$features`.
+/// Defines the serial functions over `mix_128(x, known)`, which is `known ^ L(S(x))` in the state's domain, and over
+/// `into_domain_128` and `out_of_domain_128`, all for processors with `$features`.
 macro_rules! serial {
     ($features:literal) => {
         /// A block as its words, in the state's domain.
@@ -38,10 +38,8 @@ macro_rules! serial {
                 ($x:ident, $a:ident, $c:ident, $d:ident, $key:expr) => {{
                     let others =
                         _mm_xor_si128(_mm_xor_si128($c, $d), _mm_set1_epi32($key.cast_signed()));
-                    let (early, late) = mix_128($x);
-                    let early = _mm_xor_si128(early, $a);
-                    $x = _mm_xor_si128(_mm_xor_si128(early, others), late);
-                    $a = _mm_xor_si128(early, late);
+                    $x = mix_128($x, opaque(_mm_xor_si128($a, others)));
+                    $a = _mm_xor_si128($x, others);
                 }};
             }
             let mut x = _mm_xor_si128(

@@ -268,33 +268,35 @@ fn crypt<const OPEN: bool>(
     }
     let blocks = rest.len().div_ceil(BLOCK_SIZE);
     let last = Some(blocks as u32);
+    // The rest, and behind its last block the lengths to hash, or the zeros that become the mask of the tag.
+    let mut buffer = [0; REST];
+    buffer[..rest.len()].copy_from_slice(rest);
+    let behind = blocks * BLOCK_SIZE..(blocks + 1) * BLOCK_SIZE;
+    if OPEN {
+        buffer[behind.clone()].copy_from_slice(&lengths.to_be_bytes());
+        sum = hash(powers, sum, &buffer, blocks + 1);
+        buffer[behind.clone()].fill(0);
+    }
     let mut side = |part: usize| {
         if let Some(sealed) = late {
             hash_part(powers, &mut sum, &mut total, sealed, part);
         }
     };
-    let mut buffer = [0; REST];
-    buffer[..rest.len()].copy_from_slice(rest);
-    let mut mask = [0; BLOCK_SIZE];
-    let mut keyed = [0; REST];
-    // The mask's block is one of the stream, behind the data's.
     match blocks + 1 {
-        ..=16 => apply(&stream::<1>(keys, nonce, counter, last, &mut side), &mut keyed),
-        ..=32 => apply(&stream::<2>(keys, nonce, counter, last, &mut side), &mut keyed),
-        ..=48 => apply(&stream::<3>(keys, nonce, counter, last, &mut side), &mut keyed),
-        ..=64 => apply(&stream::<4>(keys, nonce, counter, last, &mut side), &mut keyed),
-        _ => apply(&stream::<5>(keys, nonce, counter, last, &mut side), &mut keyed),
+        ..=16 => apply(&stream::<1>(keys, nonce, counter, last, &mut side), &mut buffer),
+        ..=32 => apply(&stream::<2>(keys, nonce, counter, last, &mut side), &mut buffer),
+        ..=48 => apply(&stream::<3>(keys, nonce, counter, last, &mut side), &mut buffer),
+        ..=64 => apply(&stream::<4>(keys, nonce, counter, last, &mut side), &mut buffer),
+        _ => apply(&stream::<5>(keys, nonce, counter, last, &mut side), &mut buffer),
     }
-    mask.copy_from_slice(&keyed[blocks * BLOCK_SIZE..][..BLOCK_SIZE]);
-    for (byte, key) in rest.iter_mut().zip(&keyed) {
-        *byte ^= key;
-    }
+    rest.copy_from_slice(&buffer[..rest.len()]);
+    let mut mask = [0; BLOCK_SIZE];
+    mask.copy_from_slice(&buffer[behind.clone()]);
     if !OPEN {
-        buffer[..rest.len()].copy_from_slice(rest);
+        buffer[rest.len()..behind.start].fill(0);
+        buffer[behind].copy_from_slice(&lengths.to_be_bytes());
+        sum = hash(powers, sum, &buffer, blocks + 1);
     }
-    keyed.zeroize();
-    buffer[blocks * BLOCK_SIZE..][..BLOCK_SIZE].copy_from_slice(&lengths.to_be_bytes());
-    let sum = hash(powers, sum, &buffer, blocks + 1);
     (to_u128(sum) ^ u128::from_be_bytes(mask)).to_be_bytes()
 }
 

@@ -1,19 +1,24 @@
-//! Bulk work in registers of 256 bits: eight blocks in four registers, one for each word, two such sets at once.
+//! Bulk work in registers of 256 bits: eight blocks in four registers, one for each word, several such sets at once.
 
 /// Defines counter mode and CBC decryption over `mix_256(a, x, &Constants)`, which is `a ^ L(S(x))` in the state's domain, and over
-/// `into_domain_256` and `out_of_domain_256`, all for processors with `$features`.
+/// `into_domain_256` and `out_of_domain_256`, all for processors with `$features`. `$sets` is how many
+/// sets keep the processor busy.
 macro_rules! wide {
-    ($features:literal) => {
+    ($features:literal, $sets:literal) => {
         /// Four registers: one word of eight blocks each.
         type Set = [__m256i; 4];
-        const SETS: usize = 2;
-        const PASS_BLOCKS: usize = 8 * SETS;
-        const PASS: usize = 16 * PASS_BLOCKS;
+        /// Bytes of one set.
+        const SET: usize = 128;
+        /// Bytes of bulk work.
+        const PASS: usize = SET * $sets;
 
         /// All rounds.
         #[inline]
         #[target_feature(enable = $features)]
-        fn rounds<const DECRYPT: bool>(keys: &[u32; 32], mut sets: [Set; SETS]) -> [Set; SETS] {
+        fn rounds<const SETS: usize, const DECRYPT: bool>(
+            keys: &[u32; 32],
+            mut sets: [Set; SETS],
+        ) -> [Set; SETS] {
             let constants = Constants::load();
             let xor3 = |a, b, c| _mm256_xor_si256(_mm256_xor_si256(a, b), c);
             for i in 0..8 {
@@ -60,10 +65,14 @@ macro_rules! wide {
             transpose([out(d), out(c), out(b), out(a)])
         }
 
-        /// The key stream of one pass, from the counter `first` on.
+        /// The key stream of `8 * SETS` counters from the counter `first` on.
         #[inline]
         #[target_feature(enable = $features)]
-        fn stream(keys: &[u32; 32], nonce: &[u8; 12], first: u32) -> [Set; SETS] {
+        fn stream<const SETS: usize>(
+            keys: &[u32; 32],
+            nonce: &[u8; 12],
+            first: u32,
+        ) -> [Set; SETS] {
             let (words, _) = nonce.as_chunks::<4>();
             let word = |i: usize| into_domain_256(_mm256_set1_epi32(i32::from_le_bytes(words[i])));
             let [a, b, c] = [word(0), word(1), word(2)];
@@ -78,7 +87,7 @@ macro_rules! wide {
                 let counter = _mm256_add_epi32(order, _mm256_set1_epi32(start.cast_signed()));
                 [a, b, c, into_domain_256(_mm256_shuffle_epi8(counter, swap))]
             });
-            let mut sets = rounds::<false>(keys, sets);
+            let mut sets = rounds::<SETS, false>(keys, sets);
             for set in &mut sets {
                 *set = finish(*set);
             }
@@ -87,7 +96,7 @@ macro_rules! wide {
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn apply(stream: &[Set; SETS], data: &mut [u8; PASS]) {
+        fn apply<const SETS: usize>(stream: &[Set; SETS], data: &mut [u8]) {
             let (vectors, _) = data.as_chunks_mut::<32>();
             for (vector, key) in vectors.iter_mut().zip(stream.as_flattened()) {
                 let plain = $crate::sm4::x86::mem::load_256(vector);
@@ -102,13 +111,17 @@ macro_rules! wide {
             let mut number = u32::from_be_bytes([*n0, *n1, *n2, *n3]);
             let (chunks, rest) = data.as_chunks_mut::<PASS>();
             for chunk in chunks {
-                apply(&stream(keys, nonce, number), chunk);
-                number = number.wrapping_add(PASS_BLOCKS as u32);
+                apply(&stream::<$sets>(keys, nonce, number), chunk);
+                number = number.wrapping_add((PASS / 16) as u32);
             }
             if !rest.is_empty() {
                 let mut buffer = [0; PASS];
                 buffer[..rest.len()].copy_from_slice(rest);
-                apply(&stream(keys, nonce, number), &mut buffer);
+                if rest.len() <= SET {
+                    apply(&stream::<1>(keys, nonce, number), &mut buffer);
+                } else {
+                    apply(&stream::<$sets>(keys, nonce, number), &mut buffer);
+                }
                 rest.copy_from_slice(&buffer[..rest.len()]);
             }
         }
@@ -117,12 +130,12 @@ macro_rules! wide {
         #[target_feature(enable = $features)]
         fn unchain(keys: &[u32; 32], iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
             let mut chain = *iv;
-            let (chunks, rest) = blocks.as_chunks_mut::<PASS_BLOCKS>();
+            let (chunks, rest) = blocks.as_chunks_mut::<{ PASS / 16 }>();
             for chunk in chunks {
                 unchain_pass(keys, &mut chain, chunk);
             }
             if !rest.is_empty() {
-                let mut buffer = [[0; 16]; PASS_BLOCKS];
+                let mut buffer = [[0; 16]; PASS / 16];
                 buffer[..rest.len()].copy_from_slice(rest);
                 unchain_pass(keys, &mut chain, &mut buffer);
                 rest.copy_from_slice(&buffer[..rest.len()]);
@@ -134,14 +147,14 @@ macro_rules! wide {
         fn unchain_pass(
             keys: &[u32; 32],
             chain: &mut [u8; 16],
-            blocks: &mut [[u8; 16]; PASS_BLOCKS],
+            blocks: &mut [[u8; 16]; PASS / 16],
         ) {
             // Each block's predecessor, written aside before the blocks are overwritten.
-            let mut before = [*chain; PASS_BLOCKS];
-            before[1..].copy_from_slice(&blocks[..PASS_BLOCKS - 1]);
-            *chain = blocks[PASS_BLOCKS - 1];
+            let mut before = [*chain; PASS / 16];
+            before[1..].copy_from_slice(&blocks[..PASS / 16 - 1]);
+            *chain = blocks[PASS / 16 - 1];
             let (vectors, _) = blocks.as_flattened_mut().as_chunks_mut::<32>();
-            let sets: [Set; SETS] = std::array::from_fn(|set| {
+            let sets: [Set; $sets] = std::array::from_fn(|set| {
                 let load = |i: usize| $crate::sm4::x86::mem::load_256(&vectors[4 * set + i]);
                 let words = transpose([load(0), load(1), load(2), load(3)]);
                 [
@@ -151,7 +164,7 @@ macro_rules! wide {
                     into_domain_256(words[3]),
                 ]
             });
-            let mut sets = rounds::<true>(keys, sets);
+            let mut sets = rounds::<$sets, true>(keys, sets);
             for set in &mut sets {
                 *set = finish(*set);
             }
