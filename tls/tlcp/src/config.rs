@@ -7,6 +7,7 @@ use crate::certificates::DualCertificate;
 use crate::session::ClientSessions;
 use crate::session::ServerSessions;
 use crate::suite::CipherSuite;
+use crate::suite::KeyExchange;
 use crate::verify::VerifyPeer;
 
 /// A server's side.
@@ -39,6 +40,21 @@ pub struct ClientConfig {
     pub suites: Vec<CipherSuite>,
     /// Judges the server.
     pub verifier: Arc<dyn VerifyPeer>,
+}
+
+impl ClientConfig {
+    /// Whether there is anything to offer: a suite of ECC, or a pair for ECDHE.
+    pub fn can_offer(&self) -> bool {
+        self.offered().next().is_some()
+    }
+
+    /// The suites that go into the hello.
+    pub(crate) fn offered(&self) -> impl Iterator<Item = CipherSuite> {
+        let own = self.certificate.as_ref();
+        let has_pair = own.is_some_and(|certificate| certificate.enc().is_some());
+        let suites = self.suites.iter().copied();
+        suites.filter(move |suite| has_pair || suite.key_exchange() == KeyExchange::Ecc)
+    }
 }
 
 /// The server that a client connects to.

@@ -23,6 +23,8 @@ mod codec;
 mod config;
 mod connection;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod prf;
 mod protect;
 mod schedule;

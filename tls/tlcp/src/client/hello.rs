@@ -22,7 +22,6 @@ use crate::protect::Sealer;
 use crate::schedule::Randoms;
 use crate::server::RENEGOTIATION_SCSV;
 use crate::suite::CipherSuite;
-use crate::suite::KeyExchange;
 use crate::transcript::Transcript;
 
 impl ClientHandshake {
@@ -35,11 +34,7 @@ impl ClientHandshake {
     ) -> Result<Self, Error> {
         let mut random = [0; 32];
         rand::fill(&mut random).map_err(|_| Error::Key("no random numbers"))?;
-        let has_pair =
-            config.certificate.as_ref().is_some_and(|certificate| certificate.enc().is_some());
-        let is_possible =
-            |suite: &CipherSuite| has_pair || suite.key_exchange() == KeyExchange::Ecc;
-        let suites: Vec<_> = config.suites.iter().copied().filter(is_possible).collect();
+        let suites: Vec<_> = config.offered().collect();
         if suites.is_empty() {
             return Err(Error::NothingInCommon("no suite is left to offer"));
         }

@@ -99,7 +99,7 @@ impl CbcOpener {
 /// Checks padding and MAC of decrypted `data`, and says how long the plaintext in it is.
 ///
 /// In constant time but for the length of `data`, which everybody sees, and the result.
-pub(super) fn strip(
+pub(crate) fn strip(
     keyed: &HmacSm3,
     number: [u8; 8],
     content: ContentType,

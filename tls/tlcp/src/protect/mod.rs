@@ -12,6 +12,8 @@ use zeroize::ZeroizeOnDrop;
 
 use self::cbc::CbcOpener;
 use self::cbc::CbcSealer;
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::cbc::strip;
 use self::gcm::GcmOpener;
 use self::gcm::GcmSealer;
 use crate::codec::ContentType;
@@ -110,7 +112,7 @@ impl Sequence {
 }
 
 /// What is authenticated beside the plaintext: number, type, version, length of the plaintext.
-fn authenticated(number: [u8; 8], content: ContentType, length: usize) -> [u8; AUTHENTICATED_LEN] {
+pub(crate) fn authenticated(number: [u8; 8], content: ContentType, length: usize) -> [u8; AUTHENTICATED_LEN] {
     let mut out = [0; AUTHENTICATED_LEN];
     out[..8].copy_from_slice(&number);
     out[8] = content as u8;

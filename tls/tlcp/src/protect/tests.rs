@@ -2,7 +2,6 @@
 
 use palanquin_sm::sm3::HmacSm3;
 
-use super::cbc::strip;
 use super::*;
 
 fn keys() -> DirectionKeys {
