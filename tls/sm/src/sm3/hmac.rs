@@ -7,8 +7,8 @@ use super::Sm3;
 /// A running HMAC-SM3. Clone one that has seen no data to use a key again: the key's two blocks are then not hashed again.
 #[derive(Clone)]
 pub struct HmacSm3 {
-    inner: Sm3,
-    outer: Sm3,
+    pub(super) inner: Sm3,
+    pub(super) outer: Sm3,
 }
 
 impl HmacSm3 {
