@@ -35,8 +35,14 @@ pub(crate) async fn serve(
         hit
     });
     let Some(cluster) = drawn.and_then(|(name, _)| worker.snapshot().cluster(name)) else { return };
-    let pick =
-        PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid: &[], rng: &worker.rng };
+    let pick = PickCx {
+        subset: &[],
+        weighted_subset: &[],
+        labels: &[],
+        avoid: &[],
+        re_picks: 1,
+        rng: &worker.rng,
+    };
     let Ok(host) = cluster.pick(&pick) else { return };
     let upstream = match cluster.shared().dialer().dial(&host, &[]).await {
         Ok(dialed) => dialed.transport,
