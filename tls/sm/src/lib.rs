@@ -7,6 +7,8 @@ pub mod keys;
 pub mod sm2;
 pub mod sm3;
 pub mod sm4;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 pub mod x509;
 
 mod asn1;

@@ -1,4 +1,8 @@
-//! Vectors of the standards.
+//! Vectors of the standards, and RustCrypto.
+
+use ::sm3::Digest;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -43,4 +47,34 @@ fn hmac_of_the_vectors_of_gmt_0042() {
     let text = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq".repeat(2);
     let expected = "CA05E144ED05D1857840D1F318A4A8669E559FC8391F414485BFDF7BB408963A";
     assert_eq!(hmac(&key, &[&text[..10], &text[10..]])[..], hex(expected));
+}
+
+proptest! {
+    #[test]
+    fn every_length_in_any_pieces_agrees_with_the_oracle(data in vec(any::<u8>(), 0..=4096), cuts in vec(0usize..200, 0..40)) {
+        let mut hash = Sm3::new();
+        let mut rest = &data[..];
+        for cut in cuts {
+            let (head, tail) = rest.split_at(cut.min(rest.len()));
+            hash.update(head);
+            rest = tail;
+        }
+        hash.update(rest);
+        prop_assert_eq!(hash.finalize(), <[u8; 32]>::from(::sm3::Sm3::digest(&data)));
+    }
+}
+
+/// What a processor without the instructions does, and one without AVX-512.
+#[test]
+fn every_way_to_compress_agrees() {
+    let block: [u8; BLOCK_SIZE] = std::array::from_fn(|i| (i * 37 + 11) as u8);
+    let mut states = Vec::new();
+    for way in compress::ways() {
+        let mut state = START;
+        for _ in 0..5 {
+            way(&mut state, &[block, block]);
+        }
+        states.push(state);
+    }
+    assert!(states.iter().all(|state| *state == states[0]));
 }

@@ -3,12 +3,12 @@
 
 use std::arch::x86_64::*;
 
-use super::mem::load_128;
-use super::mem::opaque;
 use super::serial::key;
 use super::serial::serial;
 use super::wide::wide;
 use crate::sm4::sbox;
+use crate::vector::load_128;
+use crate::vector::opaque;
 
 pub(in crate::sm4) fn detected() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("aes")

@@ -3,12 +3,12 @@
 
 use std::arch::x86_64::*;
 
-use super::mem::load_512;
-use super::mem::opaque;
-use super::mem::store_512;
 use super::serial::key;
 use super::serial::serial;
 use crate::sm4::sbox;
+use crate::vector::load_512;
+use crate::vector::opaque;
+use crate::vector::store_512;
 
 /// Four registers: one word of 16 blocks each.
 pub(super) type Set = [__m512i; 4];
@@ -264,7 +264,7 @@ fn unchain_sets<const SETS: usize>(keys: &[u32; 32], chain: &mut [u8; 16], data:
     }
     let sets = rounds::<SETS, true>(keys, sets, |_| ());
     // Each block's predecessor: the same vectors, moved by one block.
-    let mut prior = _mm512_broadcast_i32x4(super::mem::load_128(chain));
+    let mut prior = _mm512_broadcast_i32x4(crate::vector::load_128(chain));
     for (index, (set, sealed)) in sets.iter().zip(&sealed).enumerate() {
         let plain = finish(*set);
         for i in 0..4 {
@@ -273,5 +273,5 @@ fn unchain_sets<const SETS: usize>(keys: &[u32; 32], chain: &mut [u8; 16], data:
             prior = sealed[i];
         }
     }
-    super::mem::store_128(chain, _mm512_extracti32x4_epi32::<3>(prior));
+    crate::vector::store_128(chain, _mm512_extracti32x4_epi32::<3>(prior));
 }

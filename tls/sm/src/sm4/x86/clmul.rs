@@ -6,11 +6,11 @@ use std::arch::x86_64::*;
 use zeroize::Zeroize;
 use zeroize::ZeroizeOnDrop;
 
-use super::mem::from_u128;
-use super::mem::load_128;
-use super::mem::to_u128;
 use crate::sm4::BLOCK_SIZE;
 use crate::sm4::ghash_key;
+use crate::vector::from_u128;
+use crate::vector::load_128;
+use crate::vector::to_u128;
 
 const POWERS: usize = 8;
 

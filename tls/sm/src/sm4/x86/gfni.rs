@@ -2,11 +2,11 @@
 
 use std::arch::x86_64::*;
 
-use super::mem::opaque;
 use super::serial::key;
 use super::serial::serial;
 use super::wide::wide;
 use crate::sm4::sbox;
+use crate::vector::opaque;
 
 const ADD: i32 = sbox::Q_ADD as i32;
 
@@ -46,7 +46,7 @@ fn out_of_domain_256(v: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2,gfni")]
 fn rotate_128<const BYTES: u8>(v: __m128i) -> __m128i {
-    _mm_shuffle_epi8(v, super::mem::load_128(&super::rotation(BYTES)))
+    _mm_shuffle_epi8(v, crate::vector::load_128(&super::rotation(BYTES)))
 }
 
 /// See [`super::serial`].
@@ -86,7 +86,7 @@ impl Constants {
     #[target_feature(enable = "avx2,gfni")]
     fn load() -> Self {
         let rotation =
-            |bytes| _mm256_broadcastsi128_si256(super::mem::load_128(&super::rotation(bytes)));
+            |bytes| _mm256_broadcastsi128_si256(crate::vector::load_128(&super::rotation(bytes)));
         Self {
             p: _mm256_set1_epi64x(sbox::P.cast_signed()),
             q: _mm256_set1_epi64x(sbox::Q.cast_signed()),

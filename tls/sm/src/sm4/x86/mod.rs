@@ -4,7 +4,6 @@ pub(super) mod aesni;
 pub(super) mod avx512;
 pub(super) mod clmul;
 pub(super) mod gfni;
-mod mem;
 mod serial;
 pub(super) mod vclmul;
 mod wide;

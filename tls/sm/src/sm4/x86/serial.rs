@@ -11,7 +11,7 @@ macro_rules! serial {
         #[inline]
         #[target_feature(enable = $features)]
         fn load_words(block: &[u8; 16]) -> [__m128i; 4] {
-            let all = into_domain_128($crate::sm4::x86::mem::load_128(block));
+            let all = into_domain_128($crate::vector::load_128(block));
             [
                 _mm_shuffle_epi32::<0x00>(all),
                 _mm_shuffle_epi32::<0x55>(all),
@@ -24,7 +24,7 @@ macro_rules! serial {
         #[target_feature(enable = $features)]
         fn store_words(block: &mut [u8; 16], [a, b, c, d]: [__m128i; 4]) {
             let all = _mm_unpacklo_epi64(_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
-            $crate::sm4::x86::mem::store_128(block, out_of_domain_128(all));
+            $crate::vector::store_128(block, out_of_domain_128(all));
         }
 
         /// The 32 rounds.
@@ -93,7 +93,7 @@ macro_rules! serial {
                     into_domain_128(_mm_set_epi32(raw[3], raw[2], raw[1], raw[0])),
                     add,
                 );
-                let v = $crate::sm4::x86::mem::to_u128(v);
+                let v = $crate::vector::to_u128(v);
                 *out = std::array::from_fn(|i| (v >> (32 * i)) as u32);
             }
             zeroize::Zeroize::zeroize(&mut words);

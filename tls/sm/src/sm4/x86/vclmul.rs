@@ -9,15 +9,15 @@ use zeroize::ZeroizeOnDrop;
 use super::avx512::Key;
 use super::avx512::apply;
 use super::avx512::stream;
-use super::mem::from_u128;
-use super::mem::load_512;
-use super::mem::store_512;
-use super::mem::to_u128;
 use crate::sm4::BLOCK_SIZE;
 use crate::sm4::KEY_SIZE;
 use crate::sm4::NONCE_SIZE;
 use crate::sm4::TAG_SIZE;
 use crate::sm4::ghash_key;
+use crate::vector::from_u128;
+use crate::vector::load_512;
+use crate::vector::store_512;
+use crate::vector::to_u128;
 
 /// Powers of the hash key that are kept; so many blocks share one reduction.
 const POWERS: usize = 32;

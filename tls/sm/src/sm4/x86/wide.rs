@@ -99,8 +99,8 @@ macro_rules! wide {
         fn apply<const SETS: usize>(stream: &[Set; SETS], data: &mut [u8]) {
             let (vectors, _) = data.as_chunks_mut::<32>();
             for (vector, key) in vectors.iter_mut().zip(stream.as_flattened()) {
-                let plain = $crate::sm4::x86::mem::load_256(vector);
-                $crate::sm4::x86::mem::store_256(vector, _mm256_xor_si256(plain, *key));
+                let plain = $crate::vector::load_256(vector);
+                $crate::vector::store_256(vector, _mm256_xor_si256(plain, *key));
             }
         }
 
@@ -155,7 +155,7 @@ macro_rules! wide {
             *chain = blocks[PASS / 16 - 1];
             let (vectors, _) = blocks.as_flattened_mut().as_chunks_mut::<32>();
             let sets: [Set; $sets] = std::array::from_fn(|set| {
-                let load = |i: usize| $crate::sm4::x86::mem::load_256(&vectors[4 * set + i]);
+                let load = |i: usize| $crate::vector::load_256(&vectors[4 * set + i]);
                 let words = transpose([load(0), load(1), load(2), load(3)]);
                 [
                     into_domain_256(words[0]),
@@ -169,7 +169,7 @@ macro_rules! wide {
                 *set = finish(*set);
             }
             for (vector, plain) in vectors.iter_mut().zip(sets.as_flattened()) {
-                $crate::sm4::x86::mem::store_256(vector, *plain);
+                $crate::vector::store_256(vector, *plain);
             }
             for (byte, prior) in blocks.as_flattened_mut().iter_mut().zip(before.as_flattened()) {
                 *byte ^= prior;
