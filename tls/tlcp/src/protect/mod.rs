@@ -3,7 +3,6 @@
 mod cbc;
 mod gcm;
 mod mask;
-mod secret_length;
 
 use std::ops::Range;
 
