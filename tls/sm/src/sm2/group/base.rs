@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use zeroize::Zeroizing;
 
+use super::field::Element;
 use super::jacobian::Affine;
 use super::jacobian::GENERATOR;
 use super::jacobian::Jacobian;
@@ -65,16 +66,13 @@ pub(super) fn multiply(k: &Scalar) -> Jacobian {
 /// Entry `index`, reading all of them.
 #[inline(always)]
 fn lookup(entries: &[Affine; ENTRIES], index: u64) -> Affine {
-    let mut out = Affine::default();
+    let (mut x, mut y) = ([0; 4], [0; 4]);
     for (i, entry) in (0..).zip(entries) {
         let mask = limbs::equals(i, index);
-        for (out, limb) in
-            out.x.0.iter_mut().zip(&entry.x.0).chain(out.y.0.iter_mut().zip(&entry.y.0))
-        {
-            *out |= limb & mask;
-        }
+        limbs::or_masked(&mut x, &entry.x.0, mask);
+        limbs::or_masked(&mut y, &entry.y.0, mask);
     }
-    out
+    Affine { x: Element(x), y: Element(y) }
 }
 
 fn build() -> Box<[[Affine; ENTRIES]; BLOCKS]> {

@@ -1,7 +1,6 @@
 //! Integers modulo p = 2^256 - 2^224 - 2^96 + 2^64 - 1, in Montgomery form: a is kept as a·2^256 mod p, below p.
 //!
-//! -1/p mod 2^64 is 1, so that a step of Montgomery's reduction takes no multiplication at all: the multiple of p to add is the
-//! lowest limb times p, which is shifts and additions.
+//! p is -1 modulo 2^64 and has few terms, so that Montgomery's reduction takes no multiplication at all, only shifts and additions.
 
 use zeroize::Zeroize;
 
@@ -11,7 +10,7 @@ use super::limbs::adc;
 use super::limbs::sbb;
 
 /// p.
-pub(super) static P: Limbs =
+pub(super) const P: Limbs =
     [0xffff_ffff_ffff_ffff, 0xffff_ffff_0000_0000, 0xffff_ffff_ffff_ffff, 0xffff_fffe_ffff_ffff];
 
 /// 2^512 mod p.
@@ -127,29 +126,49 @@ impl Zeroize for Element {
 }
 
 /// t / 2^256 mod p, for t below 2^256·p.
+///
+/// Twice two limbs become zero. With -1/p = 1 + 2^64 - 2^96 modulo 2^128, the multiple of p that does it for t1·2^64 + t0 is
+/// m = m1·2^64 + m0 with m0 = t0 and m1 = t1 + m0 - 2^32·m0 (modulo 2^64), and
+/// m·p = m·2^256 - 2^32·m·2^192 - 2^32·m·2^64 + m·2^64 - m. Limb 0 vanishes without a carry, limb 1 with that of computing m1.
 #[inline(always)]
 fn reduce(t: &[u64; 8]) -> Limbs {
-    let s = reduce_limb([t[0], t[1], t[2], t[3]]);
-    let s = reduce_limb(s);
-    let s = reduce_limb(s);
-    let s = reduce_limb(s);
-    let (r, carry) = limbs::add(&s, &[t[4], t[5], t[6], t[7]]);
-    limbs::reduce_once(&r, carry, &P)
+    let [t0, t1, t2, t3, t4, t5, t6, t7] = *t;
+
+    let (sum, carry) = adc(t1, t0, false);
+    let (m1, borrow) = sbb(sum, t0 << 32, false);
+    let [e1, e2, both] = shifted(t0, m1);
+    let (t2, c) = adc(t2, m1, carry);
+    let (t3, c) = adc(t3, 0, c);
+    let (t4, c) = adc(t4, t0, c);
+    let (t5, c) = adc(t5, m1, c);
+    let (t6, c) = adc(t6, 0, c);
+    let (t7, over) = adc(t7, 0, c);
+    let (t2, c) = sbb(t2, e1, borrow);
+    let (t3, c) = sbb(t3, both, c);
+    let (t4, c) = sbb(t4, e1, c);
+    let (t5, c) = sbb(t5, e2, c);
+    let (t6, c) = sbb(t6, 0, c);
+    let (t7, under) = sbb(t7, 0, c);
+
+    let (sum, carry) = adc(t3, t2, false);
+    let (m1, borrow) = sbb(sum, t2 << 32, false);
+    let [e1, e2, both] = shifted(t2, m1);
+    let (t4, c) = adc(t4, m1, carry);
+    let (t5, c) = adc(t5, 0, c);
+    let (t6, c) = adc(t6, t2, c);
+    let (t7, over_again) = adc(t7, m1, c);
+    let (t4, c) = sbb(t4, e1, borrow);
+    let (t5, c) = sbb(t5, both, c);
+    let (t6, c) = sbb(t6, e1, c);
+    let (t7, under_again) = sbb(t7, e2, c);
+
+    // What is left is between 0 and 2p, so the carries less the borrows are 0 or 1, which is their parity.
+    let top = u64::from(over ^ under ^ over_again ^ under_again);
+    limbs::reduce_once(&[t4, t5, t6, t7], top, &P)
 }
 
-/// (t + t0·p) / 2^64 = (t - t0) / 2^64 + t0 (2^192 - 2^160 - 2^32 + 1).
-///
-/// The sum is below 2^256: t/2^64 is below 2^192 and the rest at most (2^64 - 1)(2^192 - 2^160).
+/// Of 2^32·m, limb by limb: limb 1, limb 2, and the sum of limb 0 and 2, which do not overlap.
 #[inline(always)]
-const fn reduce_limb(t: Limbs) -> Limbs {
-    let (low, high) = (t[0] << 32, t[0] >> 32);
-    let (r0, c) = adc(t[1], t[0], false);
-    let (r1, c) = adc(t[2], 0, c);
-    let (r2, c) = adc(t[3], 0, c);
-    let (r3, _) = adc(t[0], 0, c);
-    let (r0, c) = sbb(r0, low, false);
-    let (r1, c) = sbb(r1, high, c);
-    let (r2, c) = sbb(r2, low, c);
-    let (r3, _) = sbb(r3, high, c);
-    [r0, r1, r2, r3]
+const fn shifted(m0: u64, m1: u64) -> [u64; 3] {
+    [(m1 << 32) | (m0 >> 32), m1 >> 32, (m0 << 32) | (m1 >> 32)]
 }

@@ -1,24 +1,44 @@
 //! 256-bit integers as four 64-bit limbs, the least significant first: what the field and the scalars are made of.
 //!
-//! The shapes are chosen so that the compiler makes add-with-carry chains of them. Nothing here branches on a value.
-
-use std::hint::black_box;
+//! Carries go through the processor's own instructions where the language has them (no feature is needed, so they are safe to
+//! call): the compiler turns chains in plain arithmetic, above all with constants, into comparisons that take half as long again.
+//! Nothing here branches on a value.
 
 pub(super) type Limbs = [u64; 4];
 
 /// a + b + carry.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) const fn adc(a: u64, b: u64, carry: bool) -> (u64, bool) {
+pub(super) fn adc(a: u64, b: u64, carry: bool) -> (u64, bool) {
+    let mut sum = 0;
+    let carry = std::arch::x86_64::_addcarry_u64(u8::from(carry), a, b, &mut sum);
+    (sum, carry != 0)
+}
+
+/// a - b - borrow.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) fn sbb(a: u64, b: u64, borrow: bool) -> (u64, bool) {
+    let mut difference = 0;
+    let borrow = std::arch::x86_64::_subborrow_u64(u8::from(borrow), a, b, &mut difference);
+    (difference, borrow != 0)
+}
+
+/// a + b + carry.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(super) fn adc(a: u64, b: u64, carry: bool) -> (u64, bool) {
     let (sum, first) = a.overflowing_add(b);
-    let (sum, second) = sum.overflowing_add(carry as u64);
+    let (sum, second) = sum.overflowing_add(u64::from(carry));
     (sum, first | second)
 }
 
 /// a - b - borrow.
+#[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(super) const fn sbb(a: u64, b: u64, borrow: bool) -> (u64, bool) {
+pub(super) fn sbb(a: u64, b: u64, borrow: bool) -> (u64, bool) {
     let (difference, first) = a.overflowing_sub(b);
-    let (difference, second) = difference.overflowing_sub(borrow as u64);
+    let (difference, second) = difference.overflowing_sub(u64::from(borrow));
     (difference, first | second)
 }
 
@@ -40,7 +60,7 @@ const fn mac(t: u64, a: u64, b: u64, carry: u64) -> (u64, u64) {
 
 /// a + b and the carry.
 #[inline(always)]
-pub(super) const fn add(a: &Limbs, b: &Limbs) -> (Limbs, bool) {
+pub(super) fn add(a: &Limbs, b: &Limbs) -> (Limbs, bool) {
     let (r0, c) = adc(a[0], b[0], false);
     let (r1, c) = adc(a[1], b[1], c);
     let (r2, c) = adc(a[2], b[2], c);
@@ -50,7 +70,7 @@ pub(super) const fn add(a: &Limbs, b: &Limbs) -> (Limbs, bool) {
 
 /// a - b and the borrow.
 #[inline(always)]
-pub(super) const fn sub(a: &Limbs, b: &Limbs) -> (Limbs, bool) {
+pub(super) fn sub(a: &Limbs, b: &Limbs) -> (Limbs, bool) {
     let (r0, c) = sbb(a[0], b[0], false);
     let (r1, c) = sbb(a[1], b[1], c);
     let (r2, c) = sbb(a[2], b[2], c);
@@ -75,26 +95,25 @@ pub(super) const fn mask(condition: bool) -> u64 {
     0_u64.wrapping_sub(condition as u64)
 }
 
-/// a + carry·2^256, which is below 2m, modulo m.
-///
-/// The modulus comes through `black_box` because the compiler turns borrow chains with constants into comparisons, which are
-/// twice as long.
+/// a + top·2^256, which is below 2m, modulo m.
 #[inline(always)]
-pub(super) fn reduce_once(a: &Limbs, carry: bool, modulus: &'static Limbs) -> Limbs {
-    let (reduced, borrow) = sub(a, black_box(modulus));
-    select(mask(borrow & !carry), a, &reduced)
+pub(super) fn reduce_once(a: &Limbs, top: u64, modulus: &Limbs) -> Limbs {
+    let (reduced, borrow) = sub(a, modulus);
+    let (_, borrow) = sbb(top, 0, borrow);
+    select(mask(borrow), a, &reduced)
 }
 
 /// a + b modulo m, for a and b below m.
 #[inline(always)]
-pub(super) fn add_mod(a: &Limbs, b: &Limbs, modulus: &'static Limbs) -> Limbs {
+pub(super) fn add_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
     let (sum, carry) = add(a, b);
-    reduce_once(&sum, carry, modulus)
+    let (top, _) = adc(0, 0, carry);
+    reduce_once(&sum, top, modulus)
 }
 
 /// a - b modulo m, for a and b below m.
 #[inline(always)]
-pub(super) const fn sub_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
+pub(super) fn sub_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
     let (difference, borrow) = sub(a, b);
     let mask = mask(borrow);
     let correction = [modulus[0] & mask, modulus[1] & mask, modulus[2] & mask, modulus[3] & mask];
@@ -103,7 +122,7 @@ pub(super) const fn sub_mod(a: &Limbs, b: &Limbs, modulus: &Limbs) -> Limbs {
 
 /// a / 2 modulo an odd m, for a below m.
 #[inline(always)]
-pub(super) const fn halve_mod(a: &Limbs, modulus: &Limbs) -> Limbs {
+pub(super) fn halve_mod(a: &Limbs, modulus: &Limbs) -> Limbs {
     let mask = mask(a[0] & 1 == 1);
     let correction = [modulus[0] & mask, modulus[1] & mask, modulus[2] & mask, modulus[3] & mask];
     let (s, carry) = add(a, &correction);
@@ -117,7 +136,7 @@ pub(super) const fn halve_mod(a: &Limbs, modulus: &Limbs) -> Limbs {
 
 /// a·b, eight limbs.
 #[inline(always)]
-pub(super) const fn product(a: &Limbs, b: &Limbs) -> [u64; 8] {
+pub(super) fn product(a: &Limbs, b: &Limbs) -> [u64; 8] {
     let [t0, t1, t2, t3, t4] = add_row([0; 4], a[0], b);
     let [t1, t2, t3, t4, t5] = add_row([t1, t2, t3, t4], a[1], b);
     let [t2, t3, t4, t5, t6] = add_row([t2, t3, t4, t5], a[2], b);
@@ -127,7 +146,7 @@ pub(super) const fn product(a: &Limbs, b: &Limbs) -> [u64; 8] {
 
 /// t + a·b, which fits five limbs.
 #[inline(always)]
-pub(super) const fn add_row(t: Limbs, a: u64, b: &Limbs) -> [u64; 5] {
+pub(super) fn add_row(t: Limbs, a: u64, b: &Limbs) -> [u64; 5] {
     let (l0, h0) = wide(a, b[0]);
     let (l1, h1) = wide(a, b[1]);
     let (l2, h2) = wide(a, b[2]);
@@ -146,7 +165,7 @@ pub(super) const fn add_row(t: Limbs, a: u64, b: &Limbs) -> [u64; 5] {
 
 /// a², eight limbs: six products less than [`product`].
 #[inline(always)]
-pub(super) const fn square(a: &Limbs) -> [u64; 8] {
+pub(super) fn square(a: &Limbs) -> [u64; 8] {
     let (t1, c) = wide(a[0], a[1]);
     let (t2, c) = mac(0, a[0], a[2], c);
     let (t3, t4) = mac(0, a[0], a[3], c);
@@ -197,4 +216,12 @@ pub(super) fn to_bytes(limbs: &Limbs) -> [u8; 32] {
 pub(super) const fn equals(a: u64, b: u64) -> u64 {
     // Below 2^63, a ^ b less 1 has its highest bit set for zero only.
     0_u64.wrapping_sub((a ^ b).wrapping_sub(1) >> 63)
+}
+
+/// Adds the bits of `from` where `mask` is all ones.
+#[inline(always)]
+pub(super) fn or_masked(out: &mut Limbs, from: &Limbs, mask: u64) {
+    for (out, from) in out.iter_mut().zip(from) {
+        *out |= from & mask;
+    }
 }

@@ -9,7 +9,7 @@ use super::limbs::adc;
 use super::limbs::add_row;
 
 /// n.
-pub(super) static N: Limbs =
+pub(super) const N: Limbs =
     [0x53bb_f409_39d5_4123, 0x7203_df6b_21c6_052b, 0xffff_ffff_ffff_ffff, 0xffff_fffe_ffff_ffff];
 
 /// -1/n mod 2^64.
@@ -36,7 +36,7 @@ impl Scalar {
 
     /// The value of 32 big-endian bytes modulo n.
     pub(crate) fn reduce(bytes: &[u8; 32]) -> Self {
-        Self(limbs::reduce_once(&limbs::from_bytes(bytes), false, &N))
+        Self(limbs::reduce_once(&limbs::from_bytes(bytes), 0, &N))
     }
 
     pub(crate) fn to_bytes(self) -> [u8; 32] {
@@ -112,5 +112,5 @@ fn montgomery(a: &Limbs, b: &Limbs) -> Limbs {
         t = [s1, s2, s3, s4];
         carry = over | more;
     }
-    limbs::reduce_once(&t, carry, &N)
+    limbs::reduce_once(&t, u64::from(carry), &N)
 }

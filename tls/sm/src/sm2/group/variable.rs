@@ -66,18 +66,11 @@ fn lookup(table: &[Cached; ENTRIES], index: u64) -> Cached {
     let mut out = Cached::default();
     for (i, entry) in (0..).zip(table) {
         let mask = limbs::equals(i, index);
-        take(mask, &mut out.point.x, &entry.point.x);
-        take(mask, &mut out.point.y, &entry.point.y);
-        take(mask, &mut out.point.z, &entry.point.z);
-        take(mask, &mut out.zz, &entry.zz);
-        take(mask, &mut out.zzz, &entry.zzz);
+        limbs::or_masked(&mut out.point.x.0, &entry.point.x.0, mask);
+        limbs::or_masked(&mut out.point.y.0, &entry.point.y.0, mask);
+        limbs::or_masked(&mut out.point.z.0, &entry.point.z.0, mask);
+        limbs::or_masked(&mut out.zz.0, &entry.zz.0, mask);
+        limbs::or_masked(&mut out.zzz.0, &entry.zzz.0, mask);
     }
     out
-}
-
-#[inline(always)]
-fn take(mask: u64, out: &mut Element, from: &Element) {
-    for (out, limb) in out.0.iter_mut().zip(&from.0) {
-        *out |= limb & mask;
-    }
 }
