@@ -1,6 +1,7 @@
 //! Vectors of the standards, and every path against RustCrypto.
 
 mod oracle;
+mod reference;
 
 use super::*;
 
