@@ -1,6 +1,7 @@
 //! RFC 8998 beside standard TLS in one context.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use palanquin_config::ir::matcher::StringMatcher;
 use palanquin_config::ir::matcher::StringPattern;
@@ -30,7 +31,6 @@ use palanquin_rfc8998 as rfc8998;
 use palanquin_sm::keys;
 use rustls::AlertDescription;
 use rustls::ClientConfig;
-use rustls::HandshakeKind;
 use rustls::RootCertStore;
 use rustls::client::Resumption;
 use rustls::client::WebPkiServerVerifier;
@@ -39,6 +39,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::ServerName;
+use rustls::server::ProducesTickets;
 use tokio_rustls::TlsConnector;
 
 use super::downstream;
@@ -57,6 +58,7 @@ use crate::ServerTls;
 use crate::TlsError;
 use crate::TlsTarget;
 use crate::check_secret;
+use crate::tickets::Tickets;
 
 fn authority() -> Authority {
     Authority::root(Algorithm::Sm2, "SM root").unwrap()
@@ -319,7 +321,7 @@ fn with_ticket_keys(mut server: DownstreamTls) -> Arc<ServerTls> {
 
 #[tokio::test]
 async fn a_ticket_crosses_neither_policies_nor_worlds() {
-    let (sm, ca) = (authority(), Ca::new("ca"));
+    let sm = authority();
     let certificate = sm.issue(&Leaf::server("a.test").dns("a.test")).unwrap();
     let own = || configured(&certificate);
     let mut client = upstream(vec![client_of(&sm, "spiffe://td/x")]);
@@ -336,35 +338,14 @@ async fn a_ticket_crosses_neither_policies_nor_worlds() {
     assert!(resumed(&same).await, "configured keys are shared by equal contexts");
     assert!(!resumed(&strict).await);
 
-    // A client of both worlds that comes with its SM ticket while the port prefers the standard stack.
-    let standard = DownstreamTls {
-        sm_policy: SmPolicy::PreferStandard,
-        ..downstream(vec![ca.leaf(&["a.test"]), own()])
-    };
-    let standard = with_ticket_keys(standard);
-    let mut mixed = mixed_client(&[sm.der(), &ca.der()]);
-    mixed.resumption = Resumption::in_memory_sessions(4);
-    let kind = async |server: &ServerTls| {
-        let (left, right) = tokio::io::duplex(64 * 1024);
-        let accept = async {
-            let mut secured =
-                server.handshake(Peeked::foreign(left), HandshakeCx::default()).await.unwrap();
-            tokio::io::AsyncWriteExt::write_all(&mut secured.transport, b"s").await.unwrap();
-            tokio::io::AsyncWriteExt::flush(&mut secured.transport).await.unwrap();
-            secured
-        };
-        let connect = async {
-            let name = ServerName::try_from("a.test").unwrap();
-            let connector = TlsConnector::from(Arc::new(mixed.clone()));
-            let mut stream = connector.connect(name, right).await.unwrap();
-            tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
-            stream.get_ref().1.handshake_kind().unwrap()
-        };
-        tokio::join!(Box::pin(accept), Box::pin(connect)).1
-    };
-    assert_eq!(kind(&open).await, HandshakeKind::Full);
-    assert_eq!(kind(&same).await, HandshakeKind::Resumed);
-    assert_eq!(kind(&standard).await, HandshakeKind::Full);
+    // The other stack does not open it either, even with the same keys and for an equal context.
+    let keys = TicketKeys { keys: vec![[7; 80]] };
+    let hour = Duration::from_hours(1);
+    let standard = Tickets::configured(&keys, b"context", hour).unwrap();
+    let national = rfc8998::Ticketer::configured([&keys.keys[0][..]], b"context", hour);
+    let (one, two) = (standard.encrypt(b"session").unwrap(), national.encrypt(b"session").unwrap());
+    assert!(standard.decrypt(&one).is_some() && national.decrypt(&two).is_some());
+    assert!(standard.decrypt(&two).is_none() && national.decrypt(&one).is_none());
 }
 
 fn fault(certificates: Vec<TlsCertificate>) -> String {
