@@ -27,6 +27,8 @@ pub struct Hello {
     pub server_name: Option<Box<str>>,
     /// The ALPN protocols in the client's order.
     pub alpn: Vec<Box<[u8]>>,
+    /// It is one of TLCP (GB/T 38636), which is built as those of TLS are.
+    pub tlcp: bool,
 }
 
 /// The most bytes a hello may take with its record headers. Envoy's `max_client_hello_size`.
@@ -51,7 +53,8 @@ enum Stop {
 
 fn read(bytes: &[u8]) -> Result<Hello, Stop> {
     let message = handshake_message(bytes)?;
-    body(&message).ok_or(Stop::NotTls)
+    let hello = body(&message).ok_or(Stop::NotTls)?;
+    Ok(Hello { tlcp: palanquin_tlcp::is_tlcp(bytes) == Some(true), ..hello })
 }
 
 /// The body of the first handshake message, put together from its records (RFC 8446 §5.1).
@@ -89,11 +92,16 @@ fn handshake_message(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Stop> {
 /// plaintext is recognised by its first byte.
 fn record_length(record: &[u8]) -> Result<usize, Stop> {
     let byte = |at: usize| record.get(at).copied().ok_or(Stop::Incomplete);
-    // Any minor version: RFC 8446 §5.1 says it must be ignored.
-    if byte(0)? != HANDSHAKE || byte(1)? != 3 {
+    if byte(0)? != HANDSHAKE {
         return Err(Stop::NotTls);
     }
-    byte(2)?;
+    // Any minor version of TLS: RFC 8446 §5.1 says it must be ignored. TLCP has one version only.
+    match (byte(1)?, byte(2)) {
+        (3, minor) => drop(minor?),
+        (1, minor) if minor.as_ref().is_ok_and(|minor| *minor == 1) => {}
+        (1, Err(stop)) => return Err(stop),
+        _ => return Err(Stop::NotTls),
+    }
     let length = usize::from(u16::from_be_bytes([byte(3)?, byte(4)?]));
     match length {
         0 => Err(Stop::NotTls),

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::task::Waker;
 use std::task::ready;
 
+use palanquin_tlcp::stream::TlcpStream;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
@@ -30,6 +31,8 @@ pub enum Transport {
     Plain(Peeked),
     /// TLS by rustls.
     Rustls(Box<TlsStream<Peeked>>),
+    /// TLCP.
+    Tlcp(Box<TlcpStream<Peeked>>),
     /// Another engine.
     Foreign(Pin<Box<dyn Io>>),
 }
@@ -66,6 +69,7 @@ impl Transport {
         match self {
             Self::Plain(io) => io.tcp_stream(),
             Self::Rustls(stream) => stream.get_ref().0.tcp_stream(),
+            Self::Tlcp(stream) => stream.get_ref().tcp_stream(),
             Self::Foreign(_) => None,
         }
     }
@@ -185,7 +189,7 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(self, Self { Plain, Rustls, Foreign }, io => io.poll_read(cx, buffer))
+        each!(self, Self { Plain, Rustls, Tlcp, Foreign }, io => io.poll_read(cx, buffer))
     }
 }
 
@@ -195,7 +199,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        each!(self, Self { Plain, Rustls, Foreign }, io => io.poll_write(cx, bytes))
+        each!(self, Self { Plain, Rustls, Tlcp, Foreign }, io => io.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -203,24 +207,25 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, Self { Plain, Rustls, Foreign }, io => io.poll_write_vectored(cx, slices))
+        each!(self, Self { Plain, Rustls, Tlcp, Foreign }, io => io.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
             Self::Rustls(stream) => stream.is_write_vectored(),
+            Self::Tlcp(stream) => stream.is_write_vectored(),
             Self::Foreign(io) => io.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, Self { Plain, Rustls, Foreign }, io => io.poll_flush(cx))
+        each!(self, Self { Plain, Rustls, Tlcp, Foreign }, io => io.poll_flush(cx))
     }
 
     /// Says goodbye (`close_notify`) and closes the sending side.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, Self { Plain, Rustls, Foreign }, io => io.poll_shutdown(cx))
+        each!(self, Self { Plain, Rustls, Tlcp, Foreign }, io => io.poll_shutdown(cx))
     }
 }
 

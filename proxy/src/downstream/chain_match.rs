@@ -22,7 +22,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) direct_remote: SocketAddr,
     /// In lower case.
     pub(crate) server_name: Option<&'a str>,
-    /// `tls` or `raw_buffer`.
+    /// `tls`, `tlcp` or `raw_buffer`.
     pub(crate) transport: &'a str,
     pub(crate) protocols: &'a [Box<str>],
 }

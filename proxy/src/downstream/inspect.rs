@@ -25,11 +25,33 @@ pub(crate) struct Ends {
     pub(crate) local: SocketAddr,
 }
 
+/// What the first bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detected {
+    /// Neither of the others, or nobody looked.
+    Plain,
+    /// A hello of TLCP.
+    Tlcp,
+    /// A hello of TLS.
+    Tls,
+}
+
+impl Detected {
+    /// Its name as a `transport_protocol`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "raw_buffer",
+            Self::Tlcp => "tlcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 /// What was found out.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) ends: Ends,
-    pub(crate) is_tls: bool,
+    pub(crate) transport: Detected,
     pub(crate) server_name: Option<Arc<str>>,
     pub(crate) protocols: Vec<Box<str>>,
 }
@@ -37,7 +59,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// Only what the socket says.
     pub(crate) fn nothing(ends: Ends) -> Self {
-        Self { ends, is_tls: false, server_name: None, protocols: Vec::new() }
+        Self { ends, transport: Detected::Plain, server_name: None, protocols: Vec::new() }
     }
 }
 
@@ -125,7 +147,7 @@ async fn look_at_all(
             match client_hello(io.peeked()) {
                 Sniffed::Incomplete => more(io, MAX_HELLO).await?,
                 Sniffed::Hello(hello) => {
-                    seen.is_tls = true;
+                    seen.transport = if hello.tlcp { Detected::Tlcp } else { Detected::Tls };
                     seen.server_name = hello.server_name.map(Arc::from);
                     seen.protocols = hello
                         .alpn
@@ -139,7 +161,7 @@ async fn look_at_all(
             }
         }
     }
-    if inspect.http && !seen.is_tls {
+    if inspect.http && seen.transport == Detected::Plain {
         loop {
             match detect::http(io.peeked()) {
                 detect::Http::Incomplete => more(io, MAX_HELLO).await?,

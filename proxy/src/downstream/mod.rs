@@ -67,7 +67,7 @@ pub(crate) async fn serve(
         remote: seen.ends.remote,
         direct_remote: seen.ends.direct_remote,
         server_name: seen.server_name.as_deref(),
-        transport: if seen.is_tls { "tls" } else { "raw_buffer" },
+        transport: seen.transport.name(),
         protocols: &seen.protocols,
     };
     let Some(position) = chain_match::choose(listener, &facts) else {

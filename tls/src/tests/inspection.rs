@@ -49,7 +49,7 @@ fn in_records(flight: &[u8], size: usize) -> Vec<u8> {
 
 fn expected() -> Sniffed {
     let alpn = vec![(*b"h2").into(), (*b"http/1.1").into()];
-    Sniffed::Hello(Hello { server_name: Some("a.test".into()), alpn })
+    Sniffed::Hello(Hello { server_name: Some("a.test".into()), alpn, tlcp: false })
 }
 
 #[test]
