@@ -61,12 +61,13 @@ impl Element {
         Self(limbs::halve_mod(&self.0, &P))
     }
 
-    #[inline(always)]
+    /// Not inlined: the formulas for points would not fit the cache of decoded instructions.
+    #[inline(never)]
     pub(super) fn mul(&self, other: &Self) -> Self {
         Self(reduce(&limbs::product(&self.0, &other.0)))
     }
 
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn square(&self) -> Self {
         Self(reduce(&limbs::square(&self.0)))
     }
@@ -107,7 +108,7 @@ impl Element {
     fn square_times(&self, times: usize) -> Self {
         let mut power = *self;
         for _ in 0..times {
-            power = power.square();
+            power = Self(reduce(&limbs::square(&power.0)));
         }
         power
     }

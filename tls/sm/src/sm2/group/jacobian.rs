@@ -72,18 +72,21 @@ impl Jacobian {
     }
 
     /// 2P, infinity included: 4 multiplications and 4 squarings.
-    #[inline(never)]
+    ///
+    /// Here and below, neighbours do not wait for each other where that can be: the processor then works on both.
     pub(super) fn double(&self) -> Self {
         let Self { x, y, z } = self;
-        let zz = z.square();
         let y2 = y.double();
+        let zz = z.square();
+        let y4 = y2.square();
         let z3 = y2.mul(z);
         let m = x.sub(&zz).mul(&x.add(&zz));
-        let m = m.double().add(&m);
-        let y4 = y2.square();
         let s = y4.mul(x);
-        let x3 = m.square().sub(&s.double());
-        let y3 = m.mul(&s.sub(&x3)).sub(&y4.square().halve());
+        let m = m.double().add(&m);
+        let mm = m.square();
+        let y8 = y4.square().halve();
+        let x3 = mm.sub(&s.double());
+        let y3 = m.mul(&s.sub(&x3)).sub(&y8);
         Self { x: x3, y: y3, z: z3 }
     }
 
@@ -91,42 +94,51 @@ impl Jacobian {
     ///
     /// The branch is taken when the points are equal or opposite or `self` is infinity; the callers say why that does not come
     /// up for secrets.
-    #[inline(never)]
     pub(super) fn add_affine(&self, other: &Affine) -> Self {
         let Self { x: x1, y: y1, z: z1 } = self;
         let zz = z1.square();
-        let h = other.x.mul(&zz).sub(x1);
-        let r = other.y.mul(&z1.mul(&zz)).sub(y1);
+        let u2 = other.x.mul(&zz);
+        let zzz = z1.mul(&zz);
+        let h = u2.sub(x1);
+        let s2 = other.y.mul(&zzz);
         let z3 = z1.mul(&h);
+        let hh = h.square();
+        let r = s2.sub(y1);
         if z3.is_zero_vartime() {
             return self.add_exception(&Self::from_affine(other), &r);
         }
-        let hh = h.square();
-        let hhh = h.mul(&hh);
+        let rr = r.square();
         let v = x1.mul(&hh);
-        let x3 = r.square().sub(&hhh).sub(&v.double());
-        let y3 = r.mul(&v.sub(&x3)).sub(&y1.mul(&hhh));
+        let hhh = h.mul(&hh);
+        let x3 = rr.sub(&hhh).sub(&v.double());
+        let y1hhh = y1.mul(&hhh);
+        let y3 = r.mul(&v.sub(&x3)).sub(&y1hhh);
         Self { x: x3, y: y3, z: z3 }
     }
 
     /// P + Q: 11 multiplications and 3 squarings. Exceptions as with [`Self::add_affine`].
-    #[inline(never)]
     pub(super) fn add(&self, other: &Cached) -> Self {
         let Self { x: x1, y: y1, z: z1 } = self;
         let zz = z1.square();
         let u1 = x1.mul(&other.zz);
         let s1 = y1.mul(&other.zzz);
-        let h = other.point.x.mul(&zz).sub(&u1);
-        let r = other.point.y.mul(&z1.mul(&zz)).sub(&s1);
-        let z3 = z1.mul(&other.point.z).mul(&h);
+        let u2 = other.point.x.mul(&zz);
+        let zzz = z1.mul(&zz);
+        let h = u2.sub(&u1);
+        let zz12 = z1.mul(&other.point.z);
+        let s2 = other.point.y.mul(&zzz);
+        let hh = h.square();
+        let z3 = zz12.mul(&h);
+        let r = s2.sub(&s1);
         if z3.is_zero_vartime() {
             return self.add_exception(&other.point, &r);
         }
-        let hh = h.square();
-        let hhh = h.mul(&hh);
+        let rr = r.square();
         let v = u1.mul(&hh);
-        let x3 = r.square().sub(&hhh).sub(&v.double());
-        let y3 = r.mul(&v.sub(&x3)).sub(&s1.mul(&hhh));
+        let hhh = h.mul(&hh);
+        let x3 = rr.sub(&hhh).sub(&v.double());
+        let s1hhh = s1.mul(&hhh);
+        let y3 = r.mul(&v.sub(&x3)).sub(&s1hhh);
         Self { x: x3, y: y3, z: z3 }
     }
 

@@ -142,7 +142,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn multiples_of_the_base_point_agree_with_rustcrypto(k in scalar()) {
@@ -186,7 +186,7 @@ fn small(k: i64) -> Scalar {
 
 #[test]
 fn small_scalars_and_their_opposites_are_right() {
-    for k in -200..=200 {
+    for k in -70..=70 {
         let k = small(k);
         let expected = their_bytes(sm2::ProjectivePoint::generator() * theirs(&k));
         assert_eq!(mul_base(&k).map(|p| p.to_bytes()), expected);
@@ -197,10 +197,10 @@ fn small_scalars_and_their_opposites_are_right() {
 #[test]
 fn sums_that_meet_the_exceptions_of_addition_are_right() {
     // P = ±G and its small multiples: equal, opposite and infinite intermediate values.
-    for base in [1, -1, 2, -2, 3, -3, 5] {
+    for base in [1, -1, 2, -3] {
         let p = mul_base(&small(base)).unwrap();
-        for a in -17..=17 {
-            for b in -17..=17 {
+        for a in -9..=9 {
+            for b in -9..=9 {
                 let expected =
                     their_bytes(sm2::ProjectivePoint::generator() * theirs(&small(a + b * base)));
                 let own = verify::multiply(&small(a), &small(b), &p.0)
