@@ -43,7 +43,8 @@ enum Signal {
 }
 
 impl FileWatch {
-    /// Starts watching `files`; they need not exist yet.
+    /// Starts watching `files`; they need not exist yet. One that is a directory changes when something comes
+    /// into it or goes.
     ///
     /// `on_change` runs on the watching thread with the files that are other than before, all of
     /// one burst together. It should only hand them on. A file that vanished is reported when it
@@ -205,13 +206,16 @@ impl Directories {
         let Some(watcher) = &mut self.watcher else { return };
         let mut wanted = Vec::new();
         for file in files {
-            // The directory of the name, and that of the file a link leads to.
+            // The directory of the name, that of the file a link leads to, and one that is named itself.
             let target = std::fs::canonicalize(file).ok();
-            for path in [Some(file.to_owned()), target].into_iter().flatten() {
-                let directory = match path.parent() {
+            let itself = target.clone().filter(|target| target.is_dir());
+            let parents = [Some(file.to_owned()), target].into_iter().flatten().map(|path| {
+                match path.parent() {
                     Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
                     _ => PathBuf::from("."),
-                };
+                }
+            });
+            for directory in parents.chain(itself) {
                 if !wanted.contains(&directory) {
                     wanted.push(directory);
                 }
@@ -298,6 +302,16 @@ mod tests {
         write(&file, "22");
         assert_eq!(watched.look(), [file]);
         assert!(watched.look().is_empty());
+    }
+
+    #[test]
+    fn a_directory_is_reported_when_something_comes_into_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let watched = dir.path().join("watched");
+        std::fs::create_dir(&watched).unwrap();
+        let (_watch, changes) = watching(&watched);
+        write(&watched.join("a"), "1");
+        assert_eq!(changes.recv_timeout(PATIENCE).unwrap(), [watched]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use palanquin_proto::envoy::config::core::v3::Node;
 use super::cluster::Cluster;
 use super::endpoint::Address;
 use super::listener::Listener;
+use super::tls::Secret;
 
 /// `bootstrap.v3.Bootstrap`.
 #[derive(Debug)]
@@ -18,12 +19,21 @@ pub struct Bootstrap {
     pub listeners: Vec<Arc<Listener>>,
     /// Static clusters.
     pub clusters: Vec<Arc<Cluster>>,
+    /// Static secrets.
+    pub secrets: Vec<StaticSecret>,
     /// Where dynamic resources come from.
     pub dynamic: DynamicResources,
     /// The admin endpoint; `None`: none.
     pub admin: Option<Admin>,
-    /// How often statistics are flushed; only kept for `/server_info`.
-    pub stats_flush_interval: Duration,
+}
+
+/// One of `static_resources.secrets`.
+#[derive(Debug, Clone)]
+pub struct StaticSecret {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The secret.
+    pub secret: Secret,
 }
 
 /// `Bootstrap.DynamicResources`.
@@ -52,8 +62,8 @@ pub enum ResourceSource {
     Path(std::path::PathBuf),
 }
 
-/// `ApiConfigSource` of the ADS server.
-#[derive(Debug, Clone)]
+/// `ApiConfigSource` of the ADS server, or of another service with a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ads {
     /// Incremental or state of the world.
     pub delta: bool,

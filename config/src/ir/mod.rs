@@ -12,8 +12,11 @@ pub mod header_mutation;
 pub mod http;
 pub mod listener;
 pub mod matcher;
+pub mod private_key;
 pub mod retry;
 pub mod route;
+pub mod secret;
+pub mod sm;
 pub mod tls;
 pub mod tracing;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use palanquin_proto::envoy::config::bootstrap::v3 as pb;
 use palanquin_proto::envoy::config::core::v3 as core_pb;
@@ -17,9 +16,7 @@ use crate::ir::bootstrap::Ads;
 use crate::ir::bootstrap::Bootstrap;
 use crate::ir::bootstrap::DynamicResources;
 use crate::ir::bootstrap::ResourceSource;
-
-/// `stats_flush_interval` when it is not set.
-const STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+use crate::ir::bootstrap::StaticSecret;
 
 /// What the command line says about us; it wins over the bootstrap's `node`.
 #[derive(Debug, Clone, Default)]
@@ -50,23 +47,23 @@ impl Lowering<'_> {
         let names: BTreeSet<String> =
             resources.clusters.iter().map(|cluster| cluster.name.clone()).collect();
         self.declare_clusters(names);
-        let (clusters, listeners) = self.field("static_resources", |cx| {
+        let (secrets, clusters, listeners) = self.field("static_resources", |cx| {
             cx.check_static(resources);
-            for (index, secret) in resources.secrets.iter().enumerate() {
-                cx.item("secrets", index, |cx| {
-                    let Some(lowered) = cx.secret(secret) else { return };
-                    if !cx.declare_secret(&secret.name, lowered) {
-                        cx.error_in("name", format!("duplicate static secret {:?}", secret.name));
-                    }
-                });
-            }
+            cx.declare_secrets();
+            let secrets = cx.list("secrets", &resources.secrets, |cx, secret| {
+                let lowered = cx.secret(secret)?;
+                if !cx.declare_secret(&secret.name, lowered.kind()) {
+                    cx.error_in("name", format!("duplicate static secret {:?}", secret.name));
+                }
+                Some(StaticSecret { name: secret.name.as_str().into(), secret: lowered })
+            });
             let clusters = cx.list("clusters", &resources.clusters, |cx, cluster| {
                 cx.static_cluster(cluster).map(Arc::new)
             });
             let listeners = cx.list("listeners", &resources.listeners, |cx, listener| {
                 cx.static_listener(listener).map(Arc::new)
             });
-            (clusters, listeners)
+            (secrets, clusters, listeners)
         });
         let dynamic = match &message.dynamic_resources {
             Some(dynamic) => {
@@ -82,15 +79,7 @@ impl Lowering<'_> {
                 })?;
                 Some(Admin { address })
             });
-        let flush = self.duration("stats_flush_interval", message.stats_flush_interval.as_ref());
-        Bootstrap {
-            node,
-            listeners,
-            clusters,
-            dynamic,
-            admin,
-            stats_flush_interval: flush.unwrap_or(STATS_FLUSH_INTERVAL),
-        }
+        Bootstrap { node, listeners, clusters, secrets, dynamic, admin }
     }
 
     /// The node as control planes see it: ours in name, Envoy's in what it can do.
@@ -174,6 +163,15 @@ impl Lowering<'_> {
         config: &core_pb::ApiConfigSource,
         resources: &pb::bootstrap::StaticResources,
     ) -> Option<Ads> {
+        self.grpc_stream(config, &|cx, grpc| cx.check_management_cluster(grpc, resources))
+    }
+
+    /// A gRPC service over a cluster that `check` finds usable.
+    pub(super) fn grpc_stream(
+        &mut self,
+        config: &core_pb::ApiConfigSource,
+        check: &dyn Fn(&mut Self, &core_pb::grpc_service::EnvoyGrpc),
+    ) -> Option<Ads> {
         use core_pb::grpc_service::TargetSpecifier;
         let delta = match config.api_type() {
             ApiType::Grpc | ApiType::AggregatedGrpc => false,
@@ -197,7 +195,7 @@ impl Lowering<'_> {
             });
             match &service.target_specifier {
                 Some(TargetSpecifier::EnvoyGrpc(grpc)) => {
-                    cx.field("envoy_grpc", |cx| cx.check_management_cluster(grpc, resources));
+                    cx.field("envoy_grpc", |cx| check(cx, grpc));
                     Some((grpc.clone(), metadata))
                 }
                 Some(TargetSpecifier::GoogleGrpc(_)) => {

@@ -14,7 +14,7 @@ use crate::diagnostic::FieldPath;
 use crate::diagnostic::Problem;
 use crate::diagnostic::Problems;
 use crate::extension::Registry;
-use crate::ir::tls::Secret;
+use crate::ir::tls::SecretKind;
 use crate::ir::tracing::Direction;
 
 /// The state of lowering one message: the path of the field at hand and the problems so far.
@@ -25,8 +25,8 @@ pub struct Lowering<'a> {
     problems: Problems,
     /// The clusters that exist, while a bootstrap is lowered.
     clusters: Option<BTreeSet<String>>,
-    /// `static_resources.secrets`, by name.
-    secrets: HashMap<String, Secret>,
+    /// What `static_resources.secrets` are, by name, while a bootstrap is lowered.
+    secrets: Option<HashMap<String, SecretKind>>,
     /// Whether references are checked against them (`validate_clusters`).
     check_references: bool,
     /// Of the listener that is lowered: what its connection managers' spans are.
@@ -45,7 +45,7 @@ impl<'a> Lowering<'a> {
             path: FieldPath::new(),
             problems: Problems::new(),
             clusters: None,
-            secrets: HashMap::new(),
+            secrets: None,
             check_references: true,
             direction: Direction::default(),
             depth: 0,
@@ -172,14 +172,23 @@ impl<'a> Lowering<'a> {
         self.clusters = Some(names);
     }
 
-    /// Declares a static secret. `false`: there is one of that name already.
-    pub(crate) fn declare_secret(&mut self, name: &str, secret: Secret) -> bool {
-        self.secrets.insert(name.to_owned(), secret).is_none()
+    /// Declares that the static secrets are known from now on.
+    pub(crate) fn declare_secrets(&mut self) {
+        self.secrets.get_or_insert_default();
     }
 
-    /// The static secret of that name.
-    pub(crate) fn static_secret(&self, name: &str) -> Option<&Secret> {
-        self.secrets.get(name)
+    /// Declares a static secret. `false`: there is one of that name already.
+    pub(crate) fn declare_secret(&mut self, name: &str, kind: SecretKind) -> bool {
+        let secrets = self.secrets.get_or_insert_default();
+        let is_new = !secrets.contains_key(name);
+        secrets.entry(name.to_owned()).or_insert(kind);
+        is_new
+    }
+
+    /// What the static secret of that name is, if there is one; `None`: it is not known which there are.
+    #[expect(clippy::option_option, reason = "not known, and known to be none")]
+    pub(crate) fn static_secret(&self, name: &str) -> Option<Option<SecretKind>> {
+        self.secrets.as_ref().map(|secrets| secrets.get(name).copied())
     }
 
     /// Whether references to clusters are checked from now on.

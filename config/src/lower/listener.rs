@@ -203,6 +203,15 @@ impl Lowering<'_> {
             Some(socket) => self.field("transport_socket", |cx| cx.downstream_transport(socket)),
             None => Some(None),
         };
+        let mut tls = tls;
+        if let Some(policy) = self.sm_policy(chain.metadata.as_ref()) {
+            match tls.as_mut().and_then(Option::as_mut).and_then(Arc::get_mut) {
+                Some(tls) => tls.sm_policy = policy,
+                None => {
+                    self.warning_in("metadata", "palanquin.sm has no effect without TLS");
+                }
+            }
+        }
         #[expect(deprecated, reason = "Envoy still accepts the old field")]
         if chain.use_proxy_proto == Some(true) {
             self.error_in("use_proxy_proto", "is not supported")

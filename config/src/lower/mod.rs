@@ -31,6 +31,7 @@ mod listener;
 mod matcher;
 mod network;
 mod overlap;
+mod private_key;
 mod protocol;
 mod regex;
 mod retry;
@@ -49,6 +50,8 @@ pub use context::Lowering;
 pub use endpoint::lower_cluster_load_assignment;
 pub use listener::lower_listener;
 pub use route_table::lower_route_configuration;
+pub use secret::lower_secret;
+pub use secret::reread_secret;
 
 /// What lowering needs beside the message.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
 //! Secrets: certificates with keys, ticket keys, and where their bytes come from.
 //!
-//! Files are read here, so that a file that is missing or broken is an error of the configuration. No
-//! message repeats the bytes of a key.
+//! Files are read here, so that a file that is missing or broken is an error of the configuration. A secret
+//! remembers which files it was read from, and can be read again ([`reread_secret`]) when they change. No message
+//! repeats the bytes of a key.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,24 +12,58 @@ use palanquin_proto::envoy::config::core::v3::DataSource;
 use palanquin_proto::envoy::config::core::v3::WatchedDirectory;
 use palanquin_proto::envoy::config::core::v3::data_source::Specifier;
 use palanquin_proto::envoy::extensions::transport_sockets::tls::v3 as pb;
+use pb::secret::Type;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::PrivateKeyDer;
-use rustls_pki_types::pem::Error as PemError;
 use rustls_pki_types::pem::PemObject;
 
+use super::Environment;
+use super::Lowered;
 use super::Lowering;
+use super::Rejected;
 use crate::ir::tls::Secret;
+use crate::ir::tls::SecretFiles;
 use crate::ir::tls::SecretSource;
 use crate::ir::tls::TicketKeys;
 use crate::ir::tls::TlsCertificate;
 
+/// Lowers a resource of a secret discovery service.
+///
+/// # Errors
+/// It cannot be used; no text repeats the bytes of a key.
+pub fn lower_secret(
+    environment: Environment<'_>,
+    body: &[u8],
+) -> Result<Lowered<Secret>, Rejected> {
+    let mut cx = Lowering::new(environment);
+    let message = cx.decode::<pb::Secret>(body);
+    let name = message.as_ref().map(|message| message.name.clone()).unwrap_or_default();
+    let value = message.and_then(|message| cx.secret(&message));
+    cx.finish("Secret", &name, value)
+}
+
+/// Reads a secret's files again.
+///
+/// # Errors
+/// What is in them now cannot be used.
+pub fn reread_secret(
+    environment: Environment<'_>,
+    files: &SecretFiles,
+) -> Result<Lowered<Secret>, Rejected> {
+    let mut cx = Lowering::new(environment);
+    let value = cx.secret_type(&files.message);
+    cx.finish("Secret", &files.message.name, value)
+}
+
 impl Lowering<'_> {
     /// `tls.v3.Secret`; its name stays in the message.
     pub fn secret(&mut self, message: &pb::Secret) -> Option<Secret> {
-        use pb::secret::Type;
         if message.name.is_empty() {
             self.error_in("name", "a secret must have a name");
         }
+        self.secret_type(message)
+    }
+
+    fn secret_type(&mut self, message: &pb::Secret) -> Option<Secret> {
         match message.r#type.as_ref() {
             None => {
                 self.error("one of tls_certificate, validation_context, session_ticket_keys, generic_secret is necessary");
@@ -40,9 +75,9 @@ impl Lowering<'_> {
             Some(Type::ValidationContext(context)) => self
                 .field("validation_context", |cx| cx.validation_context(context))
                 .map(Secret::Validation),
-            Some(Type::SessionTicketKeys(keys)) => self
-                .field("session_ticket_keys", |cx| cx.ticket_keys(keys))
-                .map(|keys| Secret::TicketKeys(Arc::new(keys))),
+            Some(Type::SessionTicketKeys(keys)) => {
+                self.field("session_ticket_keys", |cx| cx.ticket_keys(keys)).map(Secret::TicketKeys)
+            }
             Some(Type::GenericSecret(generic)) => self.field("generic_secret", |cx| {
                 let source = cx.required("secret", generic.secret.as_ref())?;
                 let bytes = cx.field("secret", |cx| cx.data_source(source))?;
@@ -76,7 +111,7 @@ impl Lowering<'_> {
         let chain_der = chain.and_then(|source| {
             self.field("certificate_chain", |cx| cx.certificates(source, "a certificate"))
         });
-        let key_der = key.and_then(|source| self.field("private_key", |cx| cx.private_key(source)));
+        let key = key.and_then(|source| self.private_key(source, message.password.as_ref()));
         let ocsp_staple = message.ocsp_staple.as_ref().and_then(|source| {
             self.warning_in(
                 "ocsp_staple",
@@ -86,16 +121,23 @@ impl Lowering<'_> {
         });
         let certificate = TlsCertificate {
             chain: chain_der?,
-            key: key_der?,
+            key: key?,
             ocsp_staple: ocsp_staple.map(|bytes| bytes.to_vec()),
         };
-        let sources = [message.certificate_chain.as_ref(), message.private_key.as_ref()];
+        let sources = [
+            message.certificate_chain.as_ref(),
+            message.private_key.as_ref(),
+            message.ocsp_staple.as_ref(),
+        ];
         let paths = watched(message.watched_directory.as_ref(), &sources);
-        Some(source_of(certificate, paths))
+        Some(source_of(certificate, paths, || Type::TlsCertificate(message.clone())))
     }
 
     /// Ticket keys of 80 bytes, as `openssl rand 80` writes them.
-    pub(super) fn ticket_keys(&mut self, message: &pb::TlsSessionTicketKeys) -> Option<TicketKeys> {
+    pub(super) fn ticket_keys(
+        &mut self,
+        message: &pb::TlsSessionTicketKeys,
+    ) -> Option<SecretSource<TicketKeys>> {
         let keys = self.list("keys", &message.keys, |cx, source| {
             let bytes = cx.data_source(source)?;
             if let Ok(key) = <[u8; 80]>::try_from(bytes.as_ref()) {
@@ -109,7 +151,10 @@ impl Lowering<'_> {
         if message.keys.is_empty() {
             self.error_in("keys", "at least one key is necessary");
         }
-        (keys.len() == message.keys.len() && !keys.is_empty()).then_some(TicketKeys { keys })
+        (keys.len() == message.keys.len() && !keys.is_empty()).then_some(())?;
+        let sources: Vec<_> = message.keys.iter().map(Some).collect();
+        let paths = watched(None, &sources);
+        Some(source_of(TicketKeys { keys }, paths, || Type::SessionTicketKeys(message.clone())))
     }
 
     /// Every certificate of a PEM bundle; none is an error.
@@ -143,28 +188,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn private_key(&mut self, source: &DataSource) -> Option<PrivateKeyDer<'static>> {
-        let bytes = self.data_source(source)?;
-        match PrivateKeyDer::from_pem_slice(&bytes) {
-            Ok(key) => Some(key),
-            Err(PemError::NoItemsFound) if contains(&bytes, b"ENCRYPTED PRIVATE KEY") => {
-                self.error("encrypted private keys are not supported yet")
-                    .hint("openssl pkcs8 -topk8 -nocrypt writes it in the clear");
-                None
-            }
-            Err(PemError::NoItemsFound) => {
-                self.error("there is no private key in it")
-                    .hint("accepted in PEM: PRIVATE KEY (PKCS#8), EC PRIVATE KEY, RSA PRIVATE KEY");
-                None
-            }
-            // The parser's own text could repeat parts of the key.
-            Err(_) => {
-                self.error("the PEM of the private key is broken");
-                None
-            }
-        }
-    }
-
     fn required<'m, T>(&mut self, field: &str, value: Option<&'m T>) -> Option<&'m T> {
         if value.is_none() {
             self.error_in(field, "is necessary");
@@ -173,35 +196,35 @@ impl Lowering<'_> {
     }
 }
 
-/// A secret with the paths to watch, if any.
-pub(super) fn source_of<T>(value: T, paths: Vec<PathBuf>) -> SecretSource<T> {
+/// A secret, with how to read it again if it was read from files.
+pub(super) fn source_of<T>(
+    value: T,
+    paths: Vec<PathBuf>,
+    message: impl FnOnce() -> Type,
+) -> SecretSource<T> {
     let value = Arc::new(value);
-    if paths.is_empty() { SecretSource::Inline(value) } else { SecretSource::File { value, paths } }
+    if paths.is_empty() {
+        return SecretSource::Inline(value);
+    }
+    let message = pb::Secret { name: String::new(), r#type: Some(message()) };
+    SecretSource::File { value, files: Arc::new(SecretFiles::new(message, paths)) }
 }
 
-/// What to watch for changes: the directory, if one is named, otherwise the files.
+/// What to watch for changes: the files, and the directories that are named beside them. A directory whose
+/// content changes in another place than where the files are still means that they are to be read again.
 pub(super) fn watched(
     directory: Option<&WatchedDirectory>,
     sources: &[Option<&DataSource>],
 ) -> Vec<PathBuf> {
-    let files: Vec<PathBuf> = sources
-        .iter()
-        .flatten()
-        .filter_map(|source| {
-            let file = match &source.specifier {
-                Some(Specifier::Filename(path)) => Some(PathBuf::from(path)),
-                _ => None,
-            };
-            let own = source.watched_directory.as_ref().map(|own| PathBuf::from(&own.path));
-            own.filter(|_| file.is_some()).or(file)
-        })
-        .collect();
-    match directory {
-        Some(directory) if !files.is_empty() => vec![PathBuf::from(&directory.path)],
-        _ => files,
+    let mut paths = Vec::new();
+    for source in sources.iter().flatten() {
+        if let Some(Specifier::Filename(path)) = &source.specifier {
+            paths.push(PathBuf::from(path));
+            paths.extend(source.watched_directory.as_ref().map(|own| PathBuf::from(&own.path)));
+        }
     }
-}
-
-fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
+    if !paths.is_empty() {
+        paths.extend(directory.map(|directory| PathBuf::from(&directory.path)));
+    }
+    paths
 }

@@ -9,9 +9,7 @@ use palanquin_proto::envoy::extensions::transport_sockets::tls::v3::UpstreamTlsC
 use prost_types::Any;
 
 use super::Lowering;
-use crate::ir::tls::CommonTls;
 use crate::ir::tls::DownstreamTls;
-use crate::ir::tls::Secret;
 use crate::ir::tls::UpstreamTls;
 
 const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
@@ -30,9 +28,7 @@ impl Lowering<'_> {
             RAW_BUFFER => Some(None),
             DOWNSTREAM_TLS => self.field("typed_config", |cx| {
                 let context = cx.decode::<DownstreamTlsContext>(&any.value)?;
-                let mut tls = cx.downstream_tls(&context)?;
-                cx.resolve_static(&mut tls.common);
-                Some(Some(Arc::new(tls)))
+                cx.downstream_tls(&context).map(|tls| Some(Arc::new(tls)))
             }),
             other => {
                 self.unknown_transport(other);
@@ -52,30 +48,11 @@ impl Lowering<'_> {
             RAW_BUFFER => Some(None),
             UPSTREAM_TLS => self.field("typed_config", |cx| {
                 let context = cx.decode::<UpstreamTlsContext>(&any.value)?;
-                let mut tls = cx.upstream_tls(&context)?;
-                cx.resolve_static(&mut tls.common);
-                Some(Some(Arc::new(tls)))
+                cx.upstream_tls(&context).map(|tls| Some(Arc::new(tls)))
             }),
             other => {
                 self.unknown_transport(other);
                 None
-            }
-        }
-    }
-
-    /// Replaces names of secrets by the static secrets of these names. What is left comes from a secret
-    /// discovery service.
-    fn resolve_static(&mut self, tls: &mut CommonTls) {
-        for certificate in &mut tls.certificates {
-            let found = certificate.sds_name().and_then(|name| self.static_secret(name));
-            if let Some(Secret::Certificate(secret)) = found {
-                *certificate = secret.clone();
-            }
-        }
-        if let Some(validation) = &mut tls.validation {
-            let found = validation.context.sds_name().and_then(|name| self.static_secret(name));
-            if let Some(Secret::Validation(secret)) = found {
-                validation.context = secret.clone();
             }
         }
     }

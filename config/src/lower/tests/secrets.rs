@@ -1,4 +1,6 @@
 use super::{bootstrap, errors};
+use crate::ir::tls::SecretId;
+use crate::ir::tls::SecretKind;
 
 /// A self-signed certificate of no worth, for tests only.
 const CA: &str = include_str!("ca.pem");
@@ -25,15 +27,24 @@ static_resources:
 }
 
 #[test]
-fn a_static_secret_takes_the_place_of_its_name() {
+fn a_static_secret_is_named_and_kept() {
     let lowered = bootstrap(&yaml("roots", "")).unwrap();
     let tls = lowered.value.clusters[0].tls.as_ref().unwrap();
-    assert_eq!(tls.common.sds_names().count(), 0);
-    let validation = tls.common.validation.as_ref().unwrap();
-    assert!(validation.context.value().unwrap().trusted_ca.is_some());
-    let other = bootstrap(&yaml("elsewhere", "")).unwrap();
-    let tls = other.value.clusters[0].tls.as_ref().unwrap();
-    assert_eq!(tls.common.sds_names().count(), 1, "that one has yet to come");
+    let ids = tls.secret_ids();
+    assert_eq!(ids, [(SecretId::Named("roots".into()), SecretKind::Validation)]);
+    let [secret] = &lowered.value.secrets[..] else { panic!("one secret") };
+    assert_eq!(&*secret.name, "roots");
+    let complete = tls.with_secrets(&|_| Some(secret.secret.clone()));
+    assert!(complete.common.validation.unwrap().context.value().unwrap().trusted_ca.is_some());
+}
+
+#[test]
+fn a_static_secret_must_exist_and_be_what_is_wanted() {
+    let missing = errors(&yaml("elsewhere", ""));
+    assert!(missing.contains("Unknown static secret: \"elsewhere\""), "{missing}");
+    let generic = "- {name: word, generic_secret: {secret: {inline_string: x}}}";
+    let wrong = errors(&yaml("word", generic));
+    assert!(wrong.contains("is a generic_secret, and not a validation_context"), "{wrong}");
 }
 
 #[test]

@@ -14,10 +14,13 @@ use pb::downstream_tls_context::SessionTicketKeysType;
 use rustls_pki_types::ServerName;
 
 use super::Lowering;
+use crate::ir::sm::SmPolicy;
 use crate::ir::tls::CommonTls;
 use crate::ir::tls::DownstreamTls;
 use crate::ir::tls::KeyLog;
+use crate::ir::tls::OcspPolicy;
 use crate::ir::tls::PeerValidation;
+use crate::ir::tls::SecretKind;
 use crate::ir::tls::SecretSource;
 use crate::ir::tls::ServerResumption;
 use crate::ir::tls::TicketSource;
@@ -26,6 +29,9 @@ use crate::ir::tls::UpstreamTls;
 use crate::ir::tls::ValidationContext;
 
 mod params;
+mod sds;
+mod sm;
+mod spiffe;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -51,13 +57,13 @@ impl Lowering<'_> {
                 .hint("use filter_chain_match.server_names");
         }
         let require_client_certificate = message.require_client_certificate.unwrap_or(false);
-        if require_client_certificate && !lowered.as_ref().is_some_and(authenticates) {
+        if require_client_certificate && lowered.as_ref().is_some_and(|one| !authenticates(one)) {
             self.warning_in("require_client_certificate", "any client certificate is accepted")
                 .hint("set common_tls_context.validation_context.trusted_ca");
         }
-        self.ocsp_policy(message, common);
         let timeout = self.duration("session_timeout", message.session_timeout.as_ref());
         let tickets = self.ticket_source(message.session_ticket_keys_type.as_ref());
+        let ocsp = self.ocsp_policy(message);
         (self.error_count() == before).then_some(())?;
         Some(DownstreamTls {
             common: lowered?,
@@ -68,7 +74,9 @@ impl Lowering<'_> {
                 timeout: timeout.unwrap_or(SESSION_TIMEOUT),
             },
             prefer_client_ciphers: message.prefer_client_ciphers,
+            ocsp,
             full_scan_on_sni_mismatch: message.full_scan_certs_on_sni_mismatch.unwrap_or(false),
+            sm_policy: SmPolicy::default(),
         })
     }
 
@@ -77,9 +85,20 @@ impl Lowering<'_> {
         let before = self.error_count();
         let empty = pb::CommonTlsContext::default();
         let common = message.common_tls_context.as_ref().unwrap_or(&empty);
-        let lowered = self.field("common_tls_context", |cx| cx.common_tls(common));
-        if common.tls_certificates.len() + common.tls_certificate_sds_secret_configs.len() > 1 {
-            self.error("Multiple TLS certificates are not supported for client contexts");
+        let mut lowered = self.field("common_tls_context", |cx| cx.common_tls(common));
+        if let Some(lowered) = &mut lowered {
+            params::limit_client(&mut lowered.params, common.tls_params.as_ref());
+        }
+        let certificates =
+            common.tls_certificates.len() + common.tls_certificate_sds_secret_configs.len();
+        if certificates > 1 && !lowered.as_ref().is_some_and(sm::is_pair) {
+            self.error("Multiple TLS certificates are not supported for client contexts")
+                .hint("but for the two of an SM pair; name SM suites for a pair of SDS secrets");
+        }
+        if let (Some(lowered), Some(params)) = (&lowered, &common.tls_params) {
+            self.field("common_tls_context", |cx| {
+                cx.check_sm_client(&lowered.params.sm, params);
+            });
         }
         let sni = Some(message.sni.as_str()).filter(|sni| !sni.is_empty());
         if let Some(sni) = sni
@@ -136,15 +155,19 @@ impl Lowering<'_> {
         certificates.extend(self.list(
             "tls_certificate_sds_secret_configs",
             &message.tls_certificate_sds_secret_configs,
-            |cx, config| cx.sds_name(config).map(|name| SecretSource::Sds { name }),
+            |cx, config| cx.secret_ref(config, SecretKind::Certificate).map(SecretSource::Sds),
         ));
         let validation = message
             .validation_context_type
             .as_ref()
             .and_then(|validation| self.peer_validation(validation));
         let alpn = self.list("alpn_protocols", &message.alpn_protocols, |cx, protocol| {
-            if protocol.is_empty() || protocol.len() > 255 {
-                cx.error("an ALPN protocol has 1 to 255 bytes");
+            if protocol.is_empty() {
+                cx.warning("an empty protocol says nothing");
+                return None;
+            }
+            if protocol.len() > 255 {
+                cx.error("an ALPN protocol has at most 255 bytes");
                 return None;
             }
             Some(Box::from(protocol.as_bytes()))
@@ -193,8 +216,9 @@ impl Lowering<'_> {
             }
             ValidationContextType::ValidationContextSdsSecretConfig(config) => {
                 let field = "validation_context_sds_secret_config";
-                let name = self.field(field, |cx| cx.sds_name(config))?;
-                Some(PeerValidation { context: SecretSource::Sds { name }, sds_overlay: None })
+                let secret =
+                    self.field(field, |cx| cx.secret_ref(config, SecretKind::Validation))?;
+                Some(PeerValidation { context: SecretSource::Sds(secret), sds_overlay: None })
             }
             ValidationContextType::CombinedValidationContext(combined) => {
                 self.field("combined_validation_context", |cx| cx.combined_validation(combined))
@@ -238,21 +262,8 @@ impl Lowering<'_> {
             self.error_in(field, "is necessary");
             return None;
         };
-        let name = self.field(field, |cx| cx.sds_name(config))?;
-        Some(PeerValidation { context, sds_overlay: Some(name) })
-    }
-
-    /// The name of a secret that is found elsewhere.
-    fn sds_name(&mut self, config: &pb::SdsSecretConfig) -> Option<Arc<str>> {
-        if config.name.is_empty() {
-            self.error_in("name", "a secret must have a name");
-            return None;
-        }
-        if config.sds_config.is_some() {
-            self.warning_in("sds_config", "secret discovery is not supported yet")
-                .hint("put the secret under static_resources.secrets, without sds_config");
-        }
-        Some(config.name.as_str().into())
+        let secret = self.field(field, |cx| cx.secret_ref(config, SecretKind::Validation))?;
+        Some(PeerValidation { context, sds_overlay: Some(secret) })
     }
 
     fn ticket_source(&mut self, message: Option<&SessionTicketKeysType>) -> Option<TicketSource> {
@@ -263,32 +274,25 @@ impl Lowering<'_> {
             Some(SessionTicketKeysType::DisableStatelessSessionResumption(true)) => None,
             Some(SessionTicketKeysType::SessionTicketKeys(keys)) => {
                 let keys = self.field("session_ticket_keys", |cx| cx.ticket_keys(keys))?;
-                Some(TicketSource::Keys(SecretSource::Inline(Arc::new(keys))))
+                Some(TicketSource::Keys(keys))
             }
             Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(config)) => {
                 let field = "session_ticket_keys_sds_secret_config";
-                let name = self.field(field, |cx| cx.sds_name(config))?;
-                Some(TicketSource::Keys(SecretSource::Sds { name }))
+                let secret =
+                    self.field(field, |cx| cx.secret_ref(config, SecretKind::TicketKeys))?;
+                Some(TicketSource::Keys(SecretSource::Sds(secret)))
             }
         }
     }
 
-    fn ocsp_policy(&mut self, message: &pb::DownstreamTlsContext, common: &pb::CommonTlsContext) {
-        let policy = OcspStaplePolicy::try_from(message.ocsp_staple_policy);
-        let stapled = common.tls_certificates.iter().all(|one| one.ocsp_staple.is_some());
-        match policy {
-            Ok(OcspStaplePolicy::LenientStapling) => {}
-            Ok(OcspStaplePolicy::MustStaple) if !stapled => {
-                self.error_in(
-                    "ocsp_staple_policy",
-                    "MUST_STAPLE needs an ocsp_staple per certificate",
-                );
-            }
-            Ok(OcspStaplePolicy::MustStaple | OcspStaplePolicy::StrictStapling) => {
-                self.warning_in("ocsp_staple_policy", "the expiry of responses is not checked yet");
-            }
+    fn ocsp_policy(&mut self, message: &pb::DownstreamTlsContext) -> OcspPolicy {
+        match OcspStaplePolicy::try_from(message.ocsp_staple_policy) {
+            Ok(OcspStaplePolicy::LenientStapling) => OcspPolicy::Lenient,
+            Ok(OcspStaplePolicy::StrictStapling) => OcspPolicy::Strict,
+            Ok(OcspStaplePolicy::MustStaple) => OcspPolicy::Must,
             Err(_) => {
                 self.error_in("ocsp_staple_policy", "is not a policy");
+                OcspPolicy::Lenient
             }
         }
     }
@@ -309,12 +313,5 @@ impl Lowering<'_> {
 
 /// Whether anything is proved about the peer; a secret that has yet to come counts as such.
 fn authenticates(common: &CommonTls) -> bool {
-    common.validation.as_ref().is_some_and(|validation| {
-        validation.sds_overlay.is_some()
-            || validation.context.value().is_none_or(|context| {
-                context.trusted_ca.is_some()
-                    || !context.certificate_hashes.is_empty()
-                    || !context.spki_pins.is_empty()
-            })
-    })
+    common.validation.as_ref().is_some_and(PeerValidation::authenticates)
 }

@@ -5,6 +5,7 @@ use pb::tls_parameters::CompliancePolicy;
 use pb::tls_parameters::TlsProtocol;
 
 use super::super::Lowering;
+use super::sm;
 use crate::ir::tls::CipherSuite;
 use crate::ir::tls::Curve;
 use crate::ir::tls::SignatureScheme;
@@ -20,26 +21,40 @@ impl Lowering<'_> {
         if min_version > max_version {
             self.error("the minimum version is above the maximum");
         }
-        let cipher_suites = self.cipher_suites(&message.cipher_suites);
-        let mut curves = self.list("ecdh_curves", &message.ecdh_curves, |cx, name| cx.curve(name));
-        curves.dedup();
+        let mut equal_suites = Vec::new();
+        let cipher_suites = self.cipher_suites(&message.cipher_suites, &mut equal_suites);
+        let mut seen = Vec::new();
+        let curves = self.list("ecdh_curves", &message.ecdh_curves, |cx, name| {
+            if sm::curve(name).is_some() {
+                return None; // see sm::params
+            }
+            let curve = cx.curve(name)?;
+            if seen.contains(&curve) {
+                cx.error(format!("{name:?} is there twice"));
+            }
+            seen.push(curve);
+            Some(curve)
+        });
+        let mut curves = curves;
         if curves.is_empty() {
-            if !message.ecdh_curves.is_empty() {
+            if !message.ecdh_curves.is_empty() && !sm::is_named(&message.ecdh_curves) {
                 self.error_in("ecdh_curves", "none of them is supported").hint(known(CURVES));
             }
             curves = default.curves;
         }
         let signature_schemes =
             self.list("signature_algorithms", &message.signature_algorithms, |cx, name| {
-                cx.signature_scheme(name)
+                (name != sm::SCHEME).then(|| cx.signature_scheme(name)).flatten()
             });
         let mut params = TlsParams {
             min_version,
             max_version,
             cipher_suites,
+            equal_suites,
             curves,
             signature_schemes,
             tls13_suites: Vec::new(),
+            sm: sm::params(message),
         };
         for (index, policy) in message.compliance_policies.iter().enumerate() {
             self.item("compliance_policies", index, |cx| cx.comply(*policy, &mut params));
@@ -77,15 +92,32 @@ impl Lowering<'_> {
     }
 
     /// A list of suites, each perhaps a group of equals: `[A|B]`.
-    fn cipher_suites(&mut self, names: &[String]) -> Vec<CipherSuite> {
+    fn cipher_suites(
+        &mut self,
+        names: &[String],
+        equals: &mut Vec<[CipherSuite; 2]>,
+    ) -> Vec<CipherSuite> {
         let mut suites = Vec::new();
         for (index, entry) in names.iter().enumerate() {
             let group = entry.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
+            let before = suites.len();
             for name in group.unwrap_or(entry).split('|') {
+                if sm::suite(name).is_some() {
+                    continue; // see sm::params
+                }
                 self.item("cipher_suites", index, |cx| suites.extend(cx.cipher_suite(name)));
             }
+            match suites.get(before..) {
+                Some([first, second]) => equals.push([*first, *second]),
+                Some([_, _, _, ..]) => {
+                    self.item("cipher_suites", index, |cx| {
+                        cx.warning("in a group of more than two, our order decides");
+                    });
+                }
+                _ => {}
+            }
         }
-        if suites.is_empty() && !names.is_empty() {
+        if suites.is_empty() && !names.is_empty() && !sm::is_named(names) {
             self.error_in("cipher_suites", "none of them is supported").hint(known(SUITES));
         }
         suites
@@ -112,7 +144,7 @@ impl Lowering<'_> {
         if let Some((_, _, curve)) = CURVES.iter().find(|(a, b, _)| *a == name || *b == name) {
             return Some(*curve);
         }
-        if ["P-224", "P-521", "secp521r1", "X25519Kyber768Draft00", "MLKEM1024"].contains(&name) {
+        if name == "MLKEM1024" {
             self.warning(format!("{name:?} is not supported"));
             return None;
         }
@@ -124,6 +156,10 @@ impl Lowering<'_> {
     fn signature_scheme(&mut self, name: &str) -> Option<SignatureScheme> {
         if let Some((_, number)) = SCHEMES.iter().find(|(known, _)| *known == name) {
             return Some(SignatureScheme(*number));
+        }
+        if ["rsa_pkcs1_sha1", "ecdsa_sha1"].contains(&name) {
+            self.warning(format!("{name:?} is not supported: SHA-1 is broken (RFC 9155)"));
+            return None;
         }
         self.error(format!("unknown or unsupported signature algorithm {name:?}"))
             .did_you_mean(name, SCHEMES.iter().map(|(name, _)| *name));
@@ -143,11 +179,25 @@ impl Lowering<'_> {
                     [0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806, 0x0403, 0x0503]
                         .map(SignatureScheme)
                         .to_vec();
+                if params.sm.is_named {
+                    self.error("the SM suites do not comply with it");
+                }
+                params.sm.tls13_suites.clear();
+                params.sm.tlcp_suites.clear();
             }
             _ => {
                 self.error("this policy is not supported yet").hint("supported: FIPS_202205");
             }
         }
+    }
+}
+
+/// A client that is not told otherwise offers TLS 1.2 at most, as in Envoy (`TLS_AUTO`). SM suites are of TLS 1.3,
+/// and who asks for at least TLS 1.3 does not mean nothing at all.
+pub(super) fn limit_client(params: &mut TlsParams, message: Option<&pb::TlsParameters>) {
+    let maximum = message.map_or(0, |message| message.tls_maximum_protocol_version);
+    if TlsProtocol::try_from(maximum) == Ok(TlsProtocol::TlsAuto) && !params.sm.is_named {
+        params.max_version = TlsVersion::Tls12.max(params.min_version);
     }
 }
 
@@ -161,6 +211,7 @@ const CURVES: &[(&str, &str, Curve)] = &[
     ("X25519", "x25519", Curve::X25519),
     ("P-256", "prime256v1", Curve::P256),
     ("P-384", "secp384r1", Curve::P384),
+    ("P-521", "secp521r1", Curve::P521),
 ];
 
 /// OpenSSL's name, IANA's name, number.

@@ -20,6 +20,7 @@ use crate::ir::tls::CipherSuite;
 use crate::ir::tls::Curve;
 use crate::ir::tls::DownstreamTls;
 use crate::ir::tls::Secret;
+use crate::ir::tls::SecretId;
 use crate::ir::tls::TlsVersion;
 use crate::ir::tls::UpstreamTls;
 
@@ -90,7 +91,7 @@ fn a_plain_context_gets_the_defaults() {
     assert!(!tls.require_client_certificate);
     assert!(tls.resumption.tickets.is_some() && tls.resumption.stateful);
     assert_eq!(tls.resumption.timeout.as_secs(), 7200);
-    assert_eq!(tls.common.files().count(), 0);
+    assert_eq!(tls.secret_ids().len(), 0);
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn files_are_read_now_and_named_for_watching() {
     let context =
         |key| pb::CommonTlsContext { tls_certificates: vec![named(key)], ..Default::default() };
     let tls = downstream(context("tls.key")).unwrap().value;
-    assert_eq!(tls.common.files().count(), 2);
+    assert_eq!(tls.common.certificates[0].files().unwrap().paths.len(), 2);
     let error = downstream(context("gone.key")).unwrap_err();
     assert!(
         error.starts_with(
@@ -277,8 +278,8 @@ fn a_secret_by_name_is_put_in_when_it_is_known() {
             ..Default::default()
         })),
     });
-    let find = |name: &str| -> Option<Secret> {
-        match name {
+    let find = |id: &SecretId| -> Option<Secret> {
+        match id.to_string().as_str() {
             "web" => Some(web.clone()),
             "ROOTCA" => Some(root.clone()),
             _ => None,

@@ -2,8 +2,10 @@
 
 use palanquin_proto::envoy::extensions::transport_sockets::tls::v3 as pb;
 use pb::certificate_validation_context::TrustChainVerification;
+use pb::secret::Type;
 use pb::subject_alt_name_matcher::SanType;
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::super::Lowering;
@@ -20,9 +22,10 @@ impl Lowering<'_> {
         message: &pb::CertificateValidationContext,
     ) -> Option<SecretSource<ValidationContext>> {
         let before = self.error_count();
-        if message.custom_validator_config.is_some() {
-            self.error_in("custom_validator_config", "is not supported yet");
-        }
+        let validator = message.custom_validator_config.as_ref();
+        let spiffe = validator.and_then(|config| {
+            self.field("custom_validator_config", |cx| cx.custom_validator(config))
+        });
         if message.ca_certificate_provider_instance.is_some() {
             self.error_in("ca_certificate_provider_instance", "is not supported yet");
         }
@@ -50,9 +53,15 @@ impl Lowering<'_> {
         let crls = message.crl.as_ref().and_then(|source| {
             self.field("crl", |cx| {
                 let bytes = cx.data_source(source)?;
+                if bytes.is_empty() {
+                    // Who generates it has nothing to revoke yet.
+                    cx.warning("is empty: nothing is revoked");
+                    return None;
+                }
                 cx.pem_list(&bytes, "X509 CRL", "revocation list")
             })
         });
+        let crls = [crls.unwrap_or_default(), self.crls_among_authorities(message)].concat();
         let accept_untrusted =
             match TrustChainVerification::try_from(message.trust_chain_verification) {
                 Ok(TrustChainVerification::VerifyTrustChain) => false,
@@ -71,15 +80,17 @@ impl Lowering<'_> {
             certificate_hashes,
             spki_pins,
             san_matchers,
-            crls: crls.unwrap_or_default(),
+            crls,
             only_leaf_crl: message.only_verify_leaf_cert_crl,
             allow_expired: message.allow_expired_certificate,
             accept_untrusted,
             max_verify_depth: message.max_verify_depth,
             suppress_client_ca_list: message.suppress_client_ca_list,
+            spiffe,
         };
         let sources = [message.trusted_ca.as_ref(), message.crl.as_ref()];
-        Some(source_of(context, watched(message.watched_directory.as_ref(), &sources)))
+        let paths = watched(message.watched_directory.as_ref(), &sources);
+        Some(source_of(context, paths, || Type::ValidationContext(message.clone())))
     }
 
     /// What makes no sense, or is unsafe, without an issuer to trust. Not asked of a default that a secret
@@ -106,6 +117,21 @@ impl Lowering<'_> {
             );
         }
         (self.error_count() == before).then_some(())
+    }
+
+    /// Envoy takes revocation lists that stand beside the trusted certificates, too.
+    fn crls_among_authorities(
+        &mut self,
+        message: &pb::CertificateValidationContext,
+    ) -> Vec<CertificateRevocationListDer<'static>> {
+        let found = message.trusted_ca.as_ref().and_then(|source| {
+            self.field("trusted_ca", |cx| {
+                let bytes = cx.data_source(source)?;
+                let lists = CertificateRevocationListDer::pem_slice_iter(&bytes);
+                lists.collect::<Result<Vec<_>, _>>().ok()
+            })
+        });
+        found.unwrap_or_default()
     }
 
     fn trusted_ca(
@@ -212,13 +238,21 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
 
 /// 32 bytes in base64: 43 digits and one `=`.
 fn from_base64(text: &str) -> Option<[u8; 32]> {
-    let digits = text.strip_suffix('=')?.as_bytes();
-    if digits.len() != 43 {
+    if text.len() != 44 {
+        return None;
+    }
+    base64(text)?.try_into().ok()
+}
+
+/// Base64 of RFC 4648 §4, with its padding.
+pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=').as_bytes();
+    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
         return None;
     }
     let mut bits = 0_u32;
     let mut count = 0;
-    let mut bytes = Vec::with_capacity(32);
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
     for digit in digits {
         let value = match digit {
             b'A'..=b'Z' => digit - b'A',
@@ -235,7 +269,7 @@ fn from_base64(text: &str) -> Option<[u8; 32]> {
             bytes.push((bits >> count & 0xff) as u8);
         }
     }
-    bytes.try_into().ok()
+    Some(bytes)
 }
 
 fn is_oid(text: &str) -> bool {
