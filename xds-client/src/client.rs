@@ -79,6 +79,13 @@ impl Config {
             max_message_bytes: 256 << 20,
         }
     }
+
+    /// The same over the service of secrets (SDS), as agents on the same machine offer it.
+    #[must_use]
+    pub fn for_secrets(mut self) -> Self {
+        self.method = PathAndQuery::from_static(self.protocol.secrets_method());
+        self
+    }
 }
 
 /// A connection to a control plane and what is asked of it.

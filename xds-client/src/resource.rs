@@ -34,6 +34,16 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// The gRPC method of the service of secrets.
+    pub fn secrets_method(self) -> &'static str {
+        match self {
+            Self::Delta => "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets",
+            Self::Sotw => "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets",
+        }
+    }
+}
+
 /// A kind of resource and its rules in the protocol.
 #[derive(Debug, Clone)]
 pub struct ResourceType {
