@@ -23,6 +23,7 @@ pub mod fuzzing;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;
+pub mod tls_cell;
 pub mod upstream;
 pub mod worker;
 

@@ -22,6 +22,7 @@ mod reload;
 mod retries;
 mod rewrite;
 mod routing;
+mod sds;
 mod short_form;
 mod smuggling;
 mod tenants;

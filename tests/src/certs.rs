@@ -42,6 +42,13 @@ pub struct Identity {
     key_der: PrivateKeyDer<'static>,
 }
 
+impl Identity {
+    /// The certificate as DER.
+    pub fn der(&self) -> &[u8] {
+        self.chain.first().map_or(&[], |leaf| leaf.as_ref())
+    }
+}
+
 impl Pki {
     /// A new authority.
     pub fn new() -> Self {
@@ -97,6 +104,21 @@ impl Pki {
                 .unwrap(),
             None => builder.with_no_client_auth(),
         };
+        config.alpn_protocols = protocols(alpn);
+        Arc::new(config)
+    }
+
+    /// Settings of a client without certificate that speaks these versions.
+    pub fn client_of(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+        alpn: &[&str],
+    ) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth();
         config.alpn_protocols = protocols(alpn);
         Arc::new(config)
     }

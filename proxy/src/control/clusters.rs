@@ -1,4 +1,4 @@
-//! The clusters that exist: active, or warming until their endpoints are known.
+//! The clusters that exist: active, or warming until their endpoints and secrets are known.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -99,7 +99,7 @@ impl Clusters {
     }
 
     /// Adds or changes a cluster. `subscribe` asks the control plane for endpoints by name; `None`: there is
-    /// no control plane.
+    /// no control plane. `attach` sees to its secrets, and tells whether they are here.
     ///
     /// # Errors
     /// Its TLS settings cannot be used. What was there stays.
@@ -108,6 +108,7 @@ impl Clusters {
         config: Arc<Config>,
         origin: Origin,
         subscribe: &dyn Fn(&Arc<str>, Duration) -> Option<Subscription>,
+        attach: &mut dyn FnMut(&Cluster) -> Result<bool, String>,
     ) -> Result<Put, String> {
         let previous = self.entries.get(&config.name);
         if let Some(previous) = previous {
@@ -123,6 +124,7 @@ impl Clusters {
         let active = previous.and_then(|previous| previous.active.clone());
         let cluster = Cluster::new(Arc::clone(&config), &self.registry, active.as_deref())
             .map_err(|error| error.to_string())?;
+        let has_secrets = attach(&cluster)?;
         self.stats.inc(if active.is_some() { stat::CLUSTER_MODIFIED } else { stat::CLUSTER_ADDED });
         let feed = match &config.discovery {
             Discovery::Static(_) => Feed::None,
@@ -152,7 +154,7 @@ impl Clusters {
             }
         };
         let name = Arc::clone(&config.name);
-        let entry = if cluster.is_warm() {
+        let entry = if cluster.is_warm() && has_secrets {
             self.is_changed = true;
             self.warming.remove(&name);
             Entry { origin, active: Some(cluster), warming: None, feed }
@@ -269,12 +271,12 @@ impl Clusters {
     }
 
     /// Lets warm clusters serve.
-    pub(super) fn promote(&mut self) {
+    pub(super) fn promote(&mut self, has_secrets: &dyn Fn(&Cluster) -> bool) {
         let entries = &mut self.entries;
         let before = self.warming.len();
         self.warming.retain(|name| {
             let Some(entry) = entries.get_mut(name) else { return false };
-            let warm = entry.warming.take_if(|cluster| cluster.is_warm());
+            let warm = entry.warming.take_if(|cluster| cluster.is_warm() && has_secrets(cluster));
             if warm.is_some() {
                 entry.active = warm;
             }
@@ -371,7 +373,10 @@ mod tests {
     }
 
     fn put(clusters: &mut Clusters, config: Arc<Config>) {
-        assert_eq!(clusters.put(config, Origin::File, &|_, _| None), Ok(Put::Changed));
+        assert_eq!(
+            clusters.put(config, Origin::File, &|_, _| None, &mut |_| Ok(true)),
+            Ok(Put::Changed)
+        );
     }
 
     async fn with_clusters(test: impl FnOnce(&mut Clusters)) {
@@ -387,7 +392,7 @@ mod tests {
             assert!(clusters.active().is_empty());
 
             clusters.set_endpoints(Some(Path::new(FILE)), &"service".into(), &endpoints());
-            clusters.promote();
+            clusters.promote(&|_| true);
             assert!(clusters.warming().is_empty());
 
             put(clusters, cluster("two", Some("service")));
@@ -406,12 +411,12 @@ mod tests {
             put(clusters, cluster("one", None));
             assert!(clusters.take_changed());
             put(clusters, cluster("one", Some("service")));
-            clusters.promote();
+            clusters.promote(&|_| true);
             assert!(clusters.active().contains_key("one"));
             assert!(!clusters.take_changed());
 
             clusters.give_up_on_file(Path::new(FILE));
-            clusters.promote();
+            clusters.promote(&|_| true);
             assert!(clusters.warming().is_empty());
             assert!(clusters.take_changed());
         })

@@ -10,6 +10,7 @@ use palanquin_config::ir::endpoint::Address;
 use palanquin_config::ir::format::TimeFormat;
 use palanquin_filters::tenant::TenantDirectory;
 use palanquin_proto::envoy::config::bootstrap::v3::Bootstrap;
+use palanquin_proto::envoy::extensions::transport_sockets::tls::v3::Secret;
 use parking_lot::Mutex;
 use prost::Message;
 use prost::Name;
@@ -17,9 +18,11 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::certificates;
 use super::status::Accepted;
 use super::status::Kind;
 use super::status::ResourceStatus;
+use super::status::SecretState;
 use super::status::Status;
 use crate::admin::ClusterStatus;
 use crate::admin::Facts;
@@ -43,6 +46,8 @@ struct State {
     bootstrap: Vec<u8>,
     clusters: Vec<Vec<u8>>,
     listeners: Vec<Vec<u8>>,
+    /// `static_secrets` of `SecretsConfigDump`.
+    secrets: Vec<Value>,
     static_clusters: HashSet<String>,
     warnings: Vec<String>,
     loaded: Option<SystemTime>,
@@ -67,6 +72,7 @@ impl ControlFacts {
         state.bootstrap = bootstrap.encode_to_vec();
         state.clusters = resources.clusters.iter().map(Message::encode_to_vec).collect();
         state.listeners = resources.listeners.iter().map(Message::encode_to_vec).collect();
+        state.secrets = resources.secrets.iter().map(static_secret).collect();
         state.static_clusters = resources.clusters.into_iter().map(|one| one.name).collect();
         state.warnings = warnings;
         state.loaded = Some(SystemTime::now());
@@ -81,6 +87,19 @@ impl ControlFacts {
         let mut state = self.state.lock();
         state.serving = serving;
         state.warming = warming;
+    }
+
+    fn secrets(&self, fixed: &[Value]) -> Value {
+        let all = self.status.secrets();
+        let (active, warming): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.active.is_some());
+        let list =
+            |states: Vec<&SecretState>| -> Vec<_> { states.into_iter().map(secret).collect() };
+        json!({
+            "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+            "static_secrets": fixed,
+            "dynamic_active_secrets": list(active),
+            "dynamic_warming_secrets": list(warming),
+        })
     }
 
     /// `ClustersConfigDump` and `ListenersConfigDump`: what is static, and what is not.
@@ -124,6 +143,45 @@ impl ControlFacts {
         section.insert(field.to_owned(), dynamic.into());
         section.into()
     }
+}
+
+/// An entry of `static_secrets`.
+fn static_secret(secret: &Secret) -> Value {
+    let url = Secret::type_url();
+    json!({ "name": secret.name, "secret": typed(&url, &secret.encode_to_vec()) })
+}
+
+/// An entry of the other lists of `SecretsConfigDump`.
+fn secret(state: &SecretState) -> Value {
+    let name = &*state.name;
+    let mut entry = match &state.active {
+        Some(active) => {
+            let mut secret = active.secret.clone();
+            if let Value::Object(fields) = &mut secret {
+                fields.shift_insert(0, "@type".to_owned(), Secret::type_url().into());
+            }
+            json!({
+                "name": name,
+                "version_info": &*active.version,
+                "last_updated": timestamp(active.time),
+                "secret": secret,
+            })
+        }
+        None => json!({
+            "name": name,
+            "version_info": "uninitialized",
+            "last_updated": timestamp(state.since),
+            "secret": { "@type": Secret::type_url(), "name": name },
+        }),
+    };
+    if let Some(error) = &state.error {
+        entry["error_state"] = json!({
+            "last_update_attempt": timestamp(error.time),
+            "details": error.message,
+            "version_info": &*error.version,
+        });
+    }
+    entry
 }
 
 /// One dynamic resource in a version, with its last error beside it.
@@ -228,11 +286,12 @@ impl Facts for Arc<ControlFacts> {
             listeners,
             self.resources(Kind::Route, &[], &loaded),
             self.resources(Kind::Endpoints, &[], &loaded),
+            self.secrets(&state.secrets),
         ]
     }
 
     fn certificates(&self) -> Vec<Value> {
-        Vec::new()
+        certificates::of(&self.status.slots(), SystemTime::now())
     }
 
     fn tenants(&self) -> Value {

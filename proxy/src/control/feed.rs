@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use palanquin_config::file::load_discovery;
+use palanquin_config::lower::Environment;
 use palanquin_xds_client::peek_name;
 
 use super::Control;
@@ -41,12 +42,15 @@ impl Control {
         for kind in kinds {
             self.feed(kind, path);
         }
+        let environment = Environment { filters: &self.filters, stats: &self.stats };
+        self.secrets.on_file_changed(environment, path);
         self.settle();
     }
 
     /// Every file whose change matters.
     pub fn watched_files(&self) -> Vec<PathBuf> {
-        self.files.iter().chain(&self.named_files).map(|(_, path)| path.clone()).collect()
+        let resources = self.files.iter().chain(&self.named_files).map(|(_, path)| path.clone());
+        resources.chain(self.secrets.files()).collect()
     }
 
     /// Puts in what the file holds; listeners and clusters that it held before and no longer does go. What

@@ -1,4 +1,4 @@
-//! The listeners that exist: serving, or warming until their routes are known.
+//! The listeners that exist: serving, or warming until their routes and secrets are known.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -58,11 +58,16 @@ impl Listeners {
         Self { entries: HashMap::new(), registry, stats, workers, drain_time }
     }
 
-    /// Adds or changes a listener. It serves once [`Self::promote`] finds it ready.
+    /// Adds or changes a listener. It serves once [`Self::promote`] finds it ready. `attach` sees to its secrets.
     ///
     /// # Errors
     /// A certificate cannot be used, or another listener has the address. What was there goes on serving.
-    pub(super) fn put(&mut self, config: Arc<Listener>, origin: Origin) -> Result<Put, String> {
+    pub(super) fn put(
+        &mut self,
+        config: Arc<Listener>,
+        origin: Origin,
+        attach: &mut dyn FnMut(&ActiveListener) -> Result<(), String>,
+    ) -> Result<Put, String> {
         let name = Arc::clone(&config.name);
         if let Some(entry) = self.entries.get(&name) {
             if entry.origin == Origin::Static && origin != Origin::Static {
@@ -84,6 +89,7 @@ impl Listeners {
                     format!("filter chain {chain}: {error}")
                 }
             })?;
+        attach(&listener).inspect_err(|_| self.stats.inc(stat::LISTENER_CREATE_FAILURE))?;
         let entry =
             self.entries.entry(name).or_insert(Entry { origin, serving: None, warming: None });
         self.stats.inc(if entry.serving.is_some() {
@@ -170,12 +176,11 @@ impl Listeners {
     /// Lets warming listeners serve that `is_ready`. Returns what could not be bound: (listener, error).
     pub(super) fn promote(
         &mut self,
-        is_ready: &dyn Fn(&Listener) -> bool,
+        is_ready: &dyn Fn(&ActiveListener) -> bool,
     ) -> Vec<(Arc<str>, String)> {
         let mut failures = Vec::new();
         for (name, entry) in &mut self.entries {
-            let Some(listener) = entry.warming.take_if(|listener| is_ready(&listener.config))
-            else {
+            let Some(listener) = entry.warming.take_if(|listener| is_ready(listener)) else {
                 continue;
             };
             match serve(listener, entry.serving.take(), &self.workers, self.drain_time) {

@@ -7,12 +7,14 @@
 //! Everything here runs on one thread, one event after the other, so no update meets another half-way.
 //! After each event [`Control::settle`] lets what has become ready serve, and publishes once.
 
+mod certificates;
 mod clusters;
 pub mod facts;
 mod feed;
 mod listeners;
 mod publish;
 mod routes;
+mod secrets;
 pub mod status;
 mod xds;
 
@@ -25,6 +27,8 @@ use std::time::Duration;
 use palanquin_config::extension::Registry as Filters;
 use palanquin_config::ir::bootstrap::Bootstrap;
 use palanquin_config::ir::bootstrap::ResourceSource;
+use palanquin_config::ir::cluster::Cluster;
+use palanquin_config::ir::cluster::Discovery;
 use palanquin_config::ir::listener::Listener;
 use palanquin_config::ir::tracing::Direction;
 use palanquin_config::lower::Environment;
@@ -34,11 +38,11 @@ use tokio::sync::Notify;
 use self::clusters::Clusters;
 use self::listeners::Listeners;
 use self::routes::Routes;
+use self::secrets::Secrets;
 use self::status::Kind;
 use self::status::ResourceStatus;
 use self::xds::ControlPlane;
 use crate::snapshot::SnapshotCell;
-use crate::upstream::Cluster;
 use crate::worker::WorkerHandle;
 
 /// Where a resource comes from; a resource is only changed by where it came from.
@@ -74,6 +78,7 @@ pub struct Control {
     clusters: Clusters,
     listeners: Listeners,
     routes: Routes,
+    secrets: Secrets,
     plane: Option<ControlPlane>,
     listeners_from: ResourceSource,
     /// Files that stand in for a control plane.
@@ -105,6 +110,7 @@ impl Control {
             clusters: Clusters::new(stats.clone(), Rc::clone(&warmed)),
             listeners: Listeners::new(stats.clone(), Rc::clone(&workers), drain_time),
             routes: Routes::default(),
+            secrets: Secrets::new(stats.clone(), Arc::clone(&published), Arc::clone(&status)),
             plane: None,
             listeners_from: ResourceSource::None,
             files: Vec::new(),
@@ -134,6 +140,10 @@ impl Control {
                 Err(error) => errors.push((Arc::from("dynamic_resources.ads_config"), error)),
             }
         }
+        let not_eds = |cluster: &&Arc<Cluster>| !matches!(cluster.discovery, Discovery::Eds { .. });
+        let services = bootstrap.clusters.iter().filter(not_eds);
+        let services = services.map(|cluster| Arc::clone(&cluster.name)).collect();
+        errors.extend(self.secrets.set_static(&bootstrap.node, &bootstrap.secrets, services));
         for cluster in &bootstrap.clusters {
             if let Err(error) = self.put_cluster(Arc::clone(cluster), Origin::Static) {
                 errors.push((Arc::clone(&cluster.name), error));
@@ -172,23 +182,26 @@ impl Control {
 
     /// Waits for what happens by itself and acts on it. Cancel safe between two events.
     pub async fn step(&mut self) {
-        let event = if let Some(plane) = &mut self.plane {
-            tokio::select! {
-                event = plane.next() => Some(event),
-                () = self.warmed.notified() => None,
+        let plane = self.plane.as_mut();
+        let of_plane = async {
+            match plane {
+                Some(plane) => plane.next().await,
+                None => std::future::pending().await,
             }
-        } else {
-            self.warmed.notified().await;
-            None
         };
-        if let Some(event) = event {
-            self.on_event(event);
+        tokio::select! {
+            event = of_plane => self.on_event(event),
+            event = self.secrets.next() => {
+                let environment = Environment { filters: &self.filters, stats: &self.stats };
+                self.secrets.on_event(environment, event);
+            }
+            () = self.warmed.notified() => {}
         }
         self.settle();
     }
 
     /// A cluster by name, for the clients of the control thread.
-    pub fn cluster(&self, name: &str) -> Option<Arc<Cluster>> {
+    pub fn cluster(&self, name: &str) -> Option<Arc<crate::upstream::Cluster>> {
         self.clusters.get(name).cloned()
     }
 

@@ -7,6 +7,7 @@ use palanquin_config::ir::cluster::Cluster;
 use palanquin_config::ir::http::Routes;
 use palanquin_config::ir::listener::Listener;
 use palanquin_config::ir::route::RouteTable;
+use palanquin_config::lower::Environment;
 
 use super::Control;
 use super::Origin;
@@ -22,7 +23,8 @@ impl Control {
     /// needs does. Returns the listeners that cannot serve: (name, why).
     pub(super) fn settle(&mut self) -> Vec<(Arc<str>, String)> {
         self.feed_named_files();
-        self.clusters.promote();
+        let secrets = &self.secrets;
+        self.clusters.promote(&|cluster| secrets.are_settled(cluster.dialer().slots()));
         self.start_listeners();
         self.routes.prune();
         self.publish();
@@ -30,8 +32,12 @@ impl Control {
         // later waits only for its own routes.
         self.is_ready |= self.clusters.warming().is_empty()
             && self.plane.as_ref().is_none_or(ControlPlane::has_clusters);
-        let (is_ready, routes) = (self.is_ready, &self.routes);
-        let failures = self.listeners.promote(&|listener| is_ready && routes.are_settled(listener));
+        let (is_ready, routes, secrets) = (self.is_ready, &self.routes, &self.secrets);
+        let failures = self.listeners.promote(&|listener| {
+            is_ready
+                && routes.are_settled(&listener.config)
+                && secrets.are_settled(listener.slots())
+        });
         for (name, error) in &failures {
             tracing::error!(listener = %name, %error, "listener cannot serve");
             self.status.fail(Kind::Listener, name, error);
@@ -42,6 +48,8 @@ impl Control {
             Kind::Listener => listeners.is_warming(name),
             Kind::Endpoints | Kind::Route => false,
         });
+        self.secrets.prune();
+        self.secrets.show();
         failures
     }
 
@@ -78,8 +86,15 @@ impl Control {
         origin: Origin,
     ) -> Result<Put, String> {
         let plane = self.plane.as_ref();
-        self.clusters.put(config, origin, &|name, limit| {
-            plane.map(|plane: &ControlPlane| plane.endpoints(name, limit))
+        let secrets = &mut self.secrets;
+        let environment = Environment { filters: &self.filters, stats: &self.stats };
+        let subscribe =
+            |name: &Arc<str>, limit| plane.map(|plane: &ControlPlane| plane.endpoints(name, limit));
+        self.clusters.put(config, origin, &subscribe, &mut |cluster| {
+            let slots = cluster.dialer().slots();
+            secrets
+                .attach(environment, slots, &|secret| plane.map(|plane| plane.secret(secret)))?;
+            Ok(secrets.are_settled(cluster.dialer().slots()))
         })
     }
 
@@ -93,9 +108,14 @@ impl Control {
                 self.check_clusters(&routes.table)?;
             }
         }
-        let put = self.listeners.put(Arc::clone(&config), origin)?;
+        let plane = self.plane.as_ref();
+        let secrets = &mut self.secrets;
+        let environment = Environment { filters: &self.filters, stats: &self.stats };
+        let put = self.listeners.put(Arc::clone(&config), origin, &mut |listener| {
+            let slots = listener.slots();
+            secrets.attach(environment, slots, &|secret| plane.map(|plane| plane.secret(secret)))
+        })?;
         if put == Put::Changed {
-            let plane = self.plane.as_ref();
             self.routes.require(&config, &|name, limit| {
                 plane.map(|plane: &ControlPlane| plane.routes(name, limit))
             });

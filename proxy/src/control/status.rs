@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use palanquin_config::diagnostic::Problems;
 use parking_lot::Mutex;
+
+use crate::tls_cell::Slot;
 
 /// A type of resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +99,30 @@ pub struct Rejected {
     pub time: SystemTime,
 }
 
+/// What is known of a secret. No byte of a key is in it.
+#[derive(Debug, Clone)]
+pub struct SecretState {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The version that serves; `None`: none came.
+    pub active: Option<SecretVersion>,
+    /// The last rejected version and why; `None` after an accepted one.
+    pub error: Option<Rejected>,
+    /// Since when it is asked for.
+    pub since: SystemTime,
+}
+
+/// An accepted version of a secret.
+#[derive(Debug, Clone)]
+pub struct SecretVersion {
+    /// Its version.
+    pub version: Arc<str>,
+    /// When it came.
+    pub time: SystemTime,
+    /// The message as JSON, redacted.
+    pub secret: serde_json::Value,
+}
+
 #[derive(Debug, Default)]
 struct Resources {
     all: BTreeMap<(Kind, Arc<str>), Status>,
@@ -107,6 +134,9 @@ struct Resources {
 #[derive(Debug, Default)]
 pub struct ResourceStatus {
     resources: Mutex<Resources>,
+    secrets: Mutex<Vec<SecretState>>,
+    /// Every TLS context that serves or may soon.
+    slots: Mutex<Vec<Weak<dyn Slot>>>,
     connected: std::sync::atomic::AtomicBool,
 }
 
@@ -206,6 +236,28 @@ impl ResourceStatus {
     /// As [`Self::set_connected`] said last.
     pub fn is_connected(&self) -> bool {
         self.connected.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Replaces what is known of secrets, sorted by name.
+    pub fn set_secrets(&self, secrets: Vec<SecretState>) {
+        *self.secrets.lock() = secrets;
+    }
+
+    /// As [`Self::set_secrets`] said last.
+    pub fn secrets(&self) -> Vec<SecretState> {
+        self.secrets.lock().clone()
+    }
+
+    /// There is one more TLS context.
+    pub fn add_slot(&self, slot: &Arc<dyn Slot>) {
+        let mut slots = self.slots.lock();
+        slots.retain(|slot| slot.strong_count() > 0);
+        slots.push(Arc::downgrade(slot));
+    }
+
+    /// The TLS contexts that are.
+    pub fn slots(&self) -> Vec<Arc<dyn Slot>> {
+        self.slots.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Every resource of a type.

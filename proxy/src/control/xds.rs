@@ -9,6 +9,8 @@ use bytes::Bytes;
 use palanquin_config::diagnostic::FieldPath;
 use palanquin_config::diagnostic::Problems;
 use palanquin_config::ir::bootstrap::Ads;
+use palanquin_config::ir::tls::SecretRef;
+use palanquin_config::lower::Environment;
 use palanquin_config::lower::Rejected;
 use palanquin_config::lower::lower_cluster;
 use palanquin_config::lower::lower_cluster_load_assignment;
@@ -25,6 +27,7 @@ use palanquin_xds_client::Resource;
 use palanquin_xds_client::ResourceError;
 use palanquin_xds_client::ResourceType;
 use palanquin_xds_client::Subscription;
+use palanquin_xds_client::Token;
 use palanquin_xds_client::Update;
 use palanquin_xds_client::WILDCARD;
 use palanquin_xds_client::XdsClient;
@@ -33,6 +36,7 @@ use palanquin_xds_client::XdsHandle;
 
 use super::Control;
 use super::Origin;
+use super::secrets::is_about_secrets;
 use super::status::Kind;
 use crate::snapshot::SnapshotCell;
 use crate::upstream::connector;
@@ -50,17 +54,35 @@ pub(super) struct ControlPlane {
     has_listeners: bool,
     /// What was rejected last of each type, until something of it is accepted.
     refusals: HashMap<Kind, Refusal>,
+    /// The same of secrets.
+    refused_secrets: Refusal,
 }
 
 /// A rejected version. Some control planes answer a rejection with the same version at once, and would go on
 /// for ever as fast as both can: the answer to a version that was rejected before takes longer each time.
 #[derive(Debug, Default)]
-struct Refusal {
+pub(super) struct Refusal {
     version: Arc<str>,
     pause: Duration,
 }
 
 impl Refusal {
+    /// Accepts an update without errors, rejects another.
+    pub(super) fn answer(&mut self, version: &Arc<str>, token: Token, errors: Vec<ResourceError>) {
+        if errors.is_empty() {
+            *self = Self::default();
+            return token.accept();
+        }
+        let pause = self.next(version);
+        if pause.is_zero() {
+            return token.reject(errors);
+        }
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(pause).await;
+            token.reject(errors);
+        });
+    }
+
     /// How long to wait with the rejection of `version`.
     fn next(&mut self, version: &Arc<str>) -> Duration {
         self.pause = if self.version == *version {
@@ -82,6 +104,7 @@ struct Types {
     endpoint: ResourceType,
     listener: ResourceType,
     route: ResourceType,
+    secret: ResourceType,
 }
 
 /// What wakes the control thread.
@@ -97,37 +120,13 @@ impl ControlPlane {
         node: &Node,
         published: &Arc<SnapshotCell>,
     ) -> Result<Self, String> {
-        let protocol = if ads.delta { Protocol::Delta } else { Protocol::Sotw };
-        let mut config = Config::new(node.clone(), protocol);
-        config.node_on_first_message_only = ads.node_on_first_message_only;
-        for (key, value) in &ads.metadata {
-            let key = key.parse::<tonic::metadata::AsciiMetadataKey>();
-            let (Ok(key), Ok(value)) = (key, value.parse()) else {
-                return Err("initial_metadata holds what gRPC cannot send".to_owned());
-            };
-            config.metadata.append(key, value);
-        }
-        let names = ads.clusters.clone();
-        let authority = Arc::clone(&ads.authority);
-        let published = Arc::clone(published);
-        let mut next = 0;
-        let (handle, events, task) = XdsClient::new(config, move || {
-            // Several servers take turns.
-            let name = names.get(next % names.len().max(1)).cloned();
-            next += 1;
-            let channel = name.map(|name| {
-                let published = Arc::clone(&published);
-                let lookup = move || published.load_full().clusters.get(&name).cloned();
-                connector::channel(Arc::new(lookup), &authority)
-            });
-            async move { channel.ok_or("no cluster is configured") }
-        });
-        tokio::task::spawn_local(task);
+        let (handle, events) = connect(ads, Service::Aggregated, node, published)?;
         let types = Types {
             cluster: ResourceType::cluster(),
             endpoint: ResourceType::endpoint(),
             listener: ResourceType::listener(),
             route: ResourceType::route(),
+            secret: ResourceType::secret(),
         };
         Ok(Self {
             handle,
@@ -138,6 +137,7 @@ impl ControlPlane {
             has_clusters: true,
             has_listeners: false,
             refusals: HashMap::new(),
+            refused_secrets: Refusal::default(),
         })
     }
 
@@ -182,29 +182,79 @@ impl ControlPlane {
         self.handle.subscribe_within(&self.types.endpoint, Arc::clone(name), within(limit))
     }
 
+    /// Asks for a secret.
+    pub(super) fn secret(&self, secret: &SecretRef) -> Subscription {
+        let limit = within(secret.initial_fetch_timeout);
+        self.handle.subscribe_within(&self.types.secret, Arc::clone(&secret.name), limit)
+    }
+
     /// Asks for a route table.
     pub(super) fn routes(&self, name: &Arc<str>, limit: Duration) -> Subscription {
         self.handle.subscribe_within(&self.types.route, Arc::clone(name), within(limit))
     }
 }
 
-/// What has no effect may be why a resource cannot be used: a secret from a service that is not asked.
-fn because(error: String, warnings: &Problems) -> String {
-    let mut warnings = warnings.warnings().map(|one| format!("{}: {}", one.path, one.message));
-    match warnings.next() {
-        Some(first) => {
-            warnings.fold(format!("{error} ({first}"), |all, one| all + "; " + &one) + ")"
-        }
-        None => error,
-    }
+/// A service that resources come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Service {
+    /// ADS.
+    Aggregated,
+    /// SDS.
+    Secrets,
 }
 
-fn within(limit: Duration) -> Option<Duration> {
+/// Starts the task of a stream. The service's own cluster is looked up before each connection.
+///
+/// # Errors
+/// The stream's metadata cannot be sent.
+pub(super) fn connect(
+    source: &Ads,
+    service: Service,
+    node: &Node,
+    published: &Arc<SnapshotCell>,
+) -> Result<(XdsHandle, XdsEvents), String> {
+    let protocol = if source.delta { Protocol::Delta } else { Protocol::Sotw };
+    let mut config = Config::new(node.clone(), protocol);
+    if matches!(service, Service::Secrets) {
+        config = config.for_secrets();
+    }
+    config.node_on_first_message_only = source.node_on_first_message_only;
+    for (key, value) in &source.metadata {
+        let key = key.parse::<tonic::metadata::AsciiMetadataKey>();
+        let (Ok(key), Ok(value)) = (key, value.parse()) else {
+            return Err("initial_metadata holds what gRPC cannot send".to_owned());
+        };
+        config.metadata.append(key, value);
+    }
+    let names = source.clusters.clone();
+    let authority = Arc::clone(&source.authority);
+    let published = Arc::clone(published);
+    let mut next = 0;
+    let (handle, events, task) = XdsClient::new(config, move || {
+        // Several servers take turns.
+        let name = names.get(next % names.len().max(1)).cloned();
+        next += 1;
+        let channel = name.map(|name| {
+            let published = Arc::clone(&published);
+            let lookup = move || published.load_full().clusters.get(&name).cloned();
+            connector::channel(Arc::new(lookup), &authority)
+        });
+        async move { channel.ok_or("no cluster is configured") }
+    });
+    tokio::task::spawn_local(task);
+    Ok((handle, events))
+}
+
+/// A limit in time where zero means none.
+pub(super) fn within(limit: Duration) -> Option<Duration> {
     (!limit.is_zero()).then_some(limit)
 }
 
 impl Control {
     pub(super) fn on_event(&mut self, event: PlaneEvent) {
+        if is_about_secrets(&event) {
+            return self.on_secrets(event);
+        }
         match event {
             Event::Connected => {
                 tracing::info!("connected to the control plane");
@@ -224,6 +274,15 @@ impl Control {
             }
             Event::Absent { type_url, names, reason } => self.on_absent(&type_url, &names, reason),
             Event::Update(update) => self.on_update(update),
+        }
+    }
+
+    fn on_secrets(&mut self, mut event: PlaneEvent) {
+        let environment = Environment { filters: &self.filters, stats: &self.stats };
+        let errors = self.secrets.on_ads(environment, &mut event);
+        self.settle();
+        if let (Event::Update(update), Some(plane)) = (event, &mut self.plane) {
+            plane.refused_secrets.answer(&update.version, update.token, errors);
         }
     }
 
@@ -266,18 +325,7 @@ impl Control {
         }
         tracing::debug!(%type_url, %version, rejected = errors.len(), "xDS update");
         let Some(plane) = &mut self.plane else { return };
-        if errors.is_empty() {
-            plane.refusals.remove(&kind);
-            return token.accept();
-        }
-        let pause = plane.refusals.entry(kind).or_default().next(&version);
-        if pause.is_zero() {
-            return token.reject(errors);
-        }
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(pause).await;
-            token.reject(errors);
-        });
+        plane.refusals.entry(kind).or_default().answer(&version, token, errors);
     }
 
     /// Lowers a resource of the control plane, or of a file, and puts it in.
@@ -329,7 +377,7 @@ impl Control {
             Kind::Cluster => {
                 let lowered = lower_cluster(environment, body).map_err(text)?;
                 let put = self.put_cluster(Arc::new(lowered.value), origin);
-                put.map_err(|error| because(error, &lowered.warnings))?;
+                put?;
                 lowered.warnings
             }
             Kind::Endpoints => {
@@ -340,7 +388,7 @@ impl Control {
             Kind::Listener => {
                 let lowered = lower_listener(environment, body).map_err(text)?;
                 let put = self.put_listener(Arc::new(lowered.value), origin);
-                put.map_err(|error| because(error, &lowered.warnings))?;
+                put?;
                 lowered.warnings
             }
             Kind::Route => {

@@ -77,9 +77,15 @@ pub(crate) async fn serve(
     let chain = &listener.chains[position];
     let (transport, tls) = match &chain.tls {
         None => (Transport::Plain(io), None),
-        Some(tls) => {
+        Some(cell) => {
+            // Not all of its secrets have come: there is nothing to prove who we are with, or who the client
+            // is.
+            let Some(tls) = cell.load() else {
+                listener.stats.inc(stat::SERVER_SSL_DOWNSTREAM_CONTEXT_SECRETS_NOT_READY);
+                return;
+            };
             let limit = chain.config.transport_connect_timeout;
-            match handshake(tls, io, &seen.ends, limit, &listener.stats).await {
+            match handshake(&tls, io, &seen.ends, limit, &listener.stats).await {
                 Some((transport, info)) => (transport, Some(info)),
                 None => return,
             }

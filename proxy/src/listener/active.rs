@@ -13,6 +13,7 @@ use palanquin_config::ir::listener::NetworkFilter;
 use palanquin_filter_api::stats::Registry;
 use palanquin_filter_api::stats::Scope;
 use palanquin_filter_api::stats::listener as stat;
+use palanquin_filter_api::stats::listener_certificate;
 use palanquin_tls::ServerTls;
 use palanquin_tls::TlsConfigError;
 
@@ -20,6 +21,9 @@ use crate::codec::Drain;
 use crate::codec::DrainTrigger;
 use crate::codec::h1;
 use crate::codec::h2;
+use crate::tls_cell::CellStats;
+use crate::tls_cell::Slot;
+use crate::tls_cell::TlsCell;
 
 /// One generation of a listener. Shared by all workers.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ pub(crate) struct ActiveChain {
     /// The configuration.
     pub(crate) config: Arc<FilterChain>,
     /// Its handshake; `None`: plaintext.
-    pub(crate) tls: Option<Arc<ServerTls>>,
+    pub(crate) tls: Option<Arc<TlsCell<ServerTls>>>,
 }
 
 impl ActiveListener {
@@ -52,8 +56,22 @@ impl ActiveListener {
         config: Arc<Listener>,
         stats: &Registry,
     ) -> Result<Self, (Arc<str>, TlsConfigError)> {
+        let prefix = format!("listener.{}", config.stat_prefix);
+        let labels = vec![("envoy_listener_address", Arc::clone(&config.stat_prefix))];
+        let scope = stats.scope(&stat::KIND, &prefix, labels.clone());
         let activate = |chain: &Arc<FilterChain>| {
-            let tls = chain.tls.as_deref().map(ServerTls::build).transpose();
+            let make = |tls| {
+                let stats = CellStats {
+                    registry: stats.clone(),
+                    certificates: &listener_certificate::KIND,
+                    prefix: prefix.clone(),
+                    labels: labels.clone(),
+                    scope: Arc::clone(&scope),
+                    updated: stat::SERVER_SSL_CONTEXT_UPDATE_BY_SDS,
+                };
+                TlsCell::new(tls, stats)
+            };
+            let tls = chain.tls.as_ref().map(make).transpose();
             let tls = tls.map_err(|error| (Arc::clone(&chain.name), error))?;
             Ok(Arc::new(ActiveChain { config: Arc::clone(chain), tls }))
         };
@@ -63,14 +81,13 @@ impl ActiveListener {
             .chain(&config.default_chain)
             .map(activate)
             .collect::<Result<Vec<_>, _>>()?;
-        let prefix = format!("listener.{}", config.stat_prefix);
-        let labels = vec![("envoy_listener_address", Arc::clone(&config.stat_prefix))];
-        Ok(Self {
-            chains,
-            has_default: config.default_chain.is_some(),
-            stats: stats.scope(&stat::KIND, &prefix, labels),
-            config,
-        })
+        Ok(Self { chains, has_default: config.default_chain.is_some(), stats: scope, config })
+    }
+
+    /// The TLS contexts of its chains.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Arc<dyn Slot>> {
+        let cells = self.chains.iter().filter_map(|chain| chain.tls.as_ref());
+        cells.map(|cell| Arc::clone(cell) as Arc<dyn Slot>)
     }
 }
 
@@ -130,6 +147,7 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
     };
     let h1 = h1::Settings {
         accept_http_10: manager.http1.accept_http_10,
+        allow_custom_methods: manager.http1.allow_custom_methods,
         default_host: manager.http1.default_host_for_http_10.clone(),
         delayed_close_timeout: manager.delayed_close_timeout,
         idle_timeout: manager.idle_timeout,
@@ -147,7 +165,6 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
         } else {
             h1::Trailers::Drop
         },
-        allow_custom_methods: manager.http1.allow_custom_methods,
         underscores: match manager.underscores {
             Underscores::Allow => h1::Underscores::Allow,
             Underscores::DropHeader => h1::Underscores::Drop,
@@ -167,6 +184,10 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
         idle_timeout: manager.idle_timeout,
         max_requests: manager.max_requests_per_connection,
         max_duration: manager.max_connection_duration,
+        keepalive: manager
+            .http2
+            .keepalive
+            .map(|(interval, timeout)| h2::KeepaliveSettings { interval, timeout }),
     };
     CodecSettings { h1: Rc::new(h1), h2: Rc::new(h2) }
 }
@@ -184,10 +205,6 @@ impl Generations {
         self.0.borrow_mut().push(Rc::downgrade(&generation));
         generation
     }
-        keepalive: manager
-            .http2
-            .keepalive
-            .map(|(interval, timeout)| h2::KeepaliveSettings { interval, timeout }),
 
     /// Each connection of the listener ends after its present or next request.
     pub(crate) fn start_drain(&self) {

@@ -14,6 +14,7 @@ use palanquin_config::ir::endpoint::Health;
 use palanquin_filter_api::stats::Registry;
 use palanquin_filter_api::stats::Scope;
 use palanquin_filter_api::stats::cluster as stat;
+use palanquin_filter_api::stats::cluster_certificate;
 use palanquin_tls::TlsConfigError;
 
 use super::breaker::Breaker;
@@ -21,6 +22,7 @@ use super::breaker::Resource;
 use super::connect::Dialer;
 use super::host_set::HostSet;
 use super::host_set::Membership;
+use crate::tls_cell::CellStats;
 
 /// One cluster. Made and updated on the control thread.
 #[derive(Debug)]
@@ -47,10 +49,20 @@ impl Cluster {
         registry: &Registry,
         previous: Option<&Self>,
     ) -> Result<Arc<Self>, TlsConfigError> {
-        let dialer = Dialer::new(&config)?;
         let prefix = format!("cluster.{}", config.stat_name);
         let labels = vec![("envoy_cluster_name", Arc::clone(&config.stat_name))];
-        let stats = registry.scope(&stat::KIND, &prefix, labels);
+        let stats = registry.scope(&stat::KIND, &prefix, labels.clone());
+        let dialer = Dialer::new(
+            &config,
+            &CellStats {
+                registry: registry.clone(),
+                certificates: &cluster_certificate::KIND,
+                prefix,
+                labels,
+                scope: Arc::clone(&stats),
+                updated: stat::CLIENT_SSL_CONTEXT_UPDATE_BY_SDS,
+            },
+        )?;
         let breakers = [Priority::Default, Priority::High].map(|priority| {
             let thresholds = &config.breakers[priority as usize];
             let carried = previous.filter(|previous| Arc::ptr_eq(&previous.stats, &stats));

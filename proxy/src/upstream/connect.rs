@@ -20,6 +20,8 @@ use palanquin_config::ir::cluster::TcpKeepalive;
 use palanquin_config::ir::endpoint::Address;
 use palanquin_config::ir::tls::UpstreamTls;
 use palanquin_filter_api::TlsInfo;
+use palanquin_filter_api::stats::Scope;
+use palanquin_filter_api::stats::cluster as stat;
 use palanquin_tls::ClientTls;
 use palanquin_tls::Peeked;
 use palanquin_tls::TlsConfigError;
@@ -28,15 +30,19 @@ use palanquin_tls::TlsTarget;
 use palanquin_tls::Transport;
 
 use super::host::Host;
+use crate::tls_cell::CellStats;
+use crate::tls_cell::Slot;
+use crate::tls_cell::TlsCell;
 
 /// How connections of one cluster are made. Shared by all workers.
 #[derive(Debug)]
 pub struct Dialer {
     timeout: Duration,
     keepalive: Option<TcpKeepalive>,
-    tls: Option<Arc<ClientTls>>,
+    tls: Option<Arc<TlsCell<ClientTls>>>,
     /// By [`super::EndpointId::transport`].
-    tls_by_match: Vec<Option<Arc<ClientTls>>>,
+    tls_by_match: Vec<Option<Arc<TlsCell<ClientTls>>>>,
+    stats: Arc<Scope>,
 }
 
 /// A connection that is ready for a codec.
@@ -62,6 +68,9 @@ pub enum DialError {
     /// It took longer than `connect_timeout`.
     #[error("connection timeout")]
     Timeout,
+    /// A secret of the TLS settings has not come yet.
+    #[error("Secret is not supplied by SDS")]
+    SecretMissing,
     /// The handshake failed.
     #[error("TLS handshake failed")]
     Tls(#[source] TlsError),
@@ -72,9 +81,10 @@ impl Dialer {
     ///
     /// # Errors
     /// When its TLS settings cannot be used.
-    pub fn new(config: &Config) -> Result<Self, TlsConfigError> {
-        let build =
-            |tls: Option<&Arc<UpstreamTls>>| tls.map(|tls| ClientTls::build(tls)).transpose();
+    pub fn new(config: &Config, stats: &CellStats) -> Result<Self, TlsConfigError> {
+        let build = |tls: Option<&Arc<UpstreamTls>>| {
+            tls.map(|tls| TlsCell::new(tls, stats.clone())).transpose()
+        };
         let by_match = config.transport_matches.iter();
         Ok(Self {
             timeout: config.connect_timeout,
@@ -83,7 +93,14 @@ impl Dialer {
             tls_by_match: by_match
                 .map(|candidate| build(candidate.tls.as_ref()))
                 .collect::<Result<_, _>>()?,
+            stats: Arc::clone(&stats.scope),
         })
+    }
+
+    /// The TLS contexts.
+    pub fn slots(&self) -> impl Iterator<Item = Arc<dyn Slot>> {
+        let cells = self.tls.iter().chain(self.tls_by_match.iter().flatten());
+        cells.map(|cell| Arc::clone(cell) as Arc<dyn Slot>)
     }
 
     /// Connects to `host`, offering the protocols of `alpn` if the TLS context has none of its own.
@@ -93,11 +110,19 @@ impl Dialer {
     /// Everything that can be wrong with a peer is a [`DialError`].
     pub async fn dial(&self, host: &Host, alpn: &[&[u8]]) -> Result<Dialed, DialError> {
         let connected = async {
+            // Looked at before anything is sent; a connection that is made meanwhile keeps what it has.
+            let tls = match self.tls_for(host) {
+                None => None,
+                Some(cell) => Some(cell.load().ok_or_else(|| {
+                    self.stats.inc(stat::CLIENT_SSL_UPSTREAM_CONTEXT_SECRETS_NOT_READY);
+                    DialError::SecretMissing
+                })?),
+            };
             let (socket, local) = match &host.endpoint().address {
                 Address::Socket(address) => self.dial_tcp(*address).await?,
                 Address::Pipe(path) => (Peeked::unix(dial_unix(path).await?), None),
             };
-            let Some(tls) = self.tls_for(host) else {
+            let Some(tls) = tls else {
                 return Ok(Dialed { transport: Transport::Plain(socket), local, tls: None });
             };
             let hostname = &*host.endpoint().hostname;
@@ -109,7 +134,7 @@ impl Dialer {
         within(self.timeout, connected).await
     }
 
-    fn tls_for(&self, host: &Host) -> Option<&Arc<ClientTls>> {
+    fn tls_for(&self, host: &Host) -> Option<&Arc<TlsCell<ClientTls>>> {
         match host.endpoint().transport.and_then(|place| self.tls_by_match.get(place)) {
             Some(matched) => matched.as_ref(),
             None => self.tls.as_ref(),
@@ -139,6 +164,7 @@ impl DialError {
         match self {
             Self::Connect { reason } => Some(reason.clone()),
             Self::Timeout => None,
+            Self::SecretMissing => Some(Cow::Borrowed("TLS error: Secret is not supplied by SDS")),
             Self::Tls(error) => Some(Cow::Owned(error.transport_failure_reason())),
         }
     }

@@ -9,12 +9,14 @@ mod sotw;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use futures_util::stream::unfold;
 use palanquin_proto::envoy::config::core::v3::Node;
 use palanquin_proto::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use palanquin_proto::envoy::service::discovery::v3::DeltaDiscoveryResponse;
@@ -23,7 +25,10 @@ use palanquin_proto::envoy::service::discovery::v3::DiscoveryResponse;
 use palanquin_proto::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use palanquin_proto::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use prost_types::Any;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpListener;
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -34,7 +39,9 @@ use tonic::Streaming;
 use tonic::codegen::tokio_stream::Stream;
 use tonic::codegen::tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Server;
+use tonic::transport::server::Connected;
 use tonic::transport::server::TcpIncoming;
+use tower::util::MapRequestLayer;
 
 pub use resource::Kind;
 pub use resource::Resource;
@@ -42,6 +49,7 @@ pub use resource::cluster;
 pub use resource::endpoints;
 pub use resource::listener;
 pub use resource::route_table;
+pub use resource::secret;
 
 use crate::time::within;
 
@@ -118,21 +126,50 @@ impl ControlPlane {
     /// Serves `resources` on a socket of the caller's.
     pub fn start_on(listener: TcpListener, resources: Vec<Resource>) -> Self {
         let address = listener.local_addr().unwrap();
+        let listener = listener.into_std().unwrap();
+        Self::serve(address, resources, move || {
+            TcpIncoming::from(TcpListener::from_std(listener).unwrap())
+        })
+    }
+
+    /// Serves `resources` on a Unix socket, as an agent on the same machine does. [`Self::address`] means
+    /// nothing then.
+    pub fn start_at(path: &Path, resources: Vec<Resource>) -> Self {
+        drop(std::fs::remove_file(path));
+        let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        Self::serve(SocketAddr::from(([127, 0, 0, 1], 0)), resources, move || {
+            let listener = UnixListener::from_std(listener).unwrap();
+            unfold(listener, |listener| async move {
+                let accepted = listener.accept().await.map(|(stream, _)| stream);
+                Some((accepted, listener))
+            })
+        })
+    }
+
+    fn serve<I, C>(
+        address: SocketAddr,
+        resources: Vec<Resource>,
+        incoming: impl FnOnce() -> I + Send + 'static,
+    ) -> Self
+    where
+        I: Stream<Item = std::io::Result<C>>,
+        C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    {
         let table = watch::Sender::new(Table::default());
         let (hears, said) = watch::channel(Vec::new());
         let streams = Arc::new(AtomicU64::new(0));
         let service = Service { table: table.clone(), hears: Arc::new(hears), streams };
         let (end, ended) = oneshot::channel::<()>();
-        let listener = listener.into_std().unwrap();
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let incoming = TcpIncoming::from(TcpListener::from_std(listener).unwrap());
-                let server =
-                    Server::builder().add_service(AggregatedDiscoveryServiceServer::new(service));
+                let server = Server::builder()
+                    .layer(MapRequestLayer::new(secrets_are_aggregated))
+                    .add_service(AggregatedDiscoveryServiceServer::new(service));
                 tokio::select! {
-                    served = server.serve_with_incoming(incoming) => served.unwrap(),
+                    served = server.serve_with_incoming(incoming()) => served.unwrap(),
                     _ = ended => {}
                 }
             });
@@ -189,6 +226,18 @@ impl ControlPlane {
         .await;
     }
 
+    /// Waits until the newest version of a type was accepted on a stream that asks for this name (state of the
+    /// world, where every request names all).
+    pub async fn acked_for(&self, kind: Kind, name: &str) {
+        let version = self.newest(kind);
+        self.heard(&format!("ACK of {kind:?} {version} for {name}"), |said| {
+            said.answers(kind, version)
+                && said.error.is_none()
+                && said.names.iter().any(|one| one == name)
+        })
+        .await;
+    }
+
     /// Waits until the newest version of a type was rejected; the text.
     pub async fn nacked(&self, kind: Kind) -> String {
         let version = self.newest(kind);
@@ -209,6 +258,22 @@ impl Drop for ControlPlane {
             drop(thread.join());
         }
     }
+}
+
+/// The service of secrets has the same messages, on streams that carry nothing else.
+fn secrets_are_aggregated<B>(mut request: http::Request<B>) -> http::Request<B> {
+    let method = match request.uri().path() {
+        "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets" => {
+            "StreamAggregatedResources"
+        }
+        "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets" => {
+            "DeltaAggregatedResources"
+        }
+        _ => return request,
+    };
+    let path = format!("/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}");
+    *request.uri_mut() = path.parse().unwrap();
+    request
 }
 
 struct Service {

@@ -5,6 +5,7 @@ use palanquin_proto::envoy::config::cluster::v3::Cluster;
 use palanquin_proto::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use palanquin_proto::envoy::config::listener::v3::Listener;
 use palanquin_proto::envoy::config::route::v3::RouteConfiguration;
+use palanquin_proto::envoy::extensions::transport_sockets::tls::v3::Secret;
 use prost::Message;
 use prost::Name;
 use prost_types::Any;
@@ -20,11 +21,14 @@ pub enum Kind {
     Listener,
     /// RDS.
     Route,
+    /// SDS.
+    Secret,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route];
+    pub const ALL: [Self; 5] =
+        [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::Secret];
 
     /// The type's URL.
     pub fn url(self) -> String {
@@ -33,6 +37,7 @@ impl Kind {
             Self::Endpoints => ClusterLoadAssignment::type_url(),
             Self::Listener => Listener::type_url(),
             Self::Route => RouteConfiguration::type_url(),
+            Self::Secret => Secret::type_url(),
         }
     }
 
@@ -81,4 +86,9 @@ pub fn listener(yaml: &str) -> Resource {
 /// A route configuration.
 pub fn route_table(yaml: &str) -> Resource {
     Resource::load::<RouteConfiguration>(Kind::Route, yaml, |message| &message.name)
+}
+
+/// A secret.
+pub fn secret(yaml: &str) -> Resource {
+    Resource::load::<Secret>(Kind::Secret, yaml, |message| &message.name)
 }
