@@ -80,7 +80,7 @@ pub(crate) fn opaque(mut v: __m128i) -> __m128i {
 }
 
 /// [`opaque`] for an integer.
-#[inline(always)]
+#[inline]
 pub(crate) fn opaque_word(mut v: u32) -> u32 {
     // SAFETY: no instruction at all; the register is read and written as declared.
     unsafe { asm!("/* {0:e} */", inout(reg) v, options(pure, nomem, nostack, preserves_flags)) };

@@ -3,7 +3,11 @@
 //! `cargo bench -p palanquin-sm --bench throughput -- [--peer NAME=PROGRAM]... [--markdown] [FILTER]`, where each program is an
 //! `openssl` or `tongsuo` with the `speed` command. All take turns, several times; the best turn of each counts, for a machine is only
 //! ever too slow. One core.
-#![expect(clippy::print_stdout, reason = "a program that prints a table")]
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a program that prints a table of rates"
+)]
 
 mod cases;
 mod peers;
@@ -92,7 +96,9 @@ fn print(best: &Best, markdown: bool) {
         println!("| MB/s | {} |\n|---|{}", columns.join(" | "), "---|".repeat(columns.len()));
     } else {
         print!("{:22}", "MB/s");
-        columns.iter().for_each(|column| print!("{column:>12}"));
+        for column in &columns {
+            print!("{column:>12}");
+        }
         println!();
     }
     let mut rows: Vec<&str> = best.keys().map(|(row, _)| row.as_str()).collect();
@@ -100,14 +106,16 @@ fn print(best: &Best, markdown: bool) {
     for row in rows {
         let cell = |column: &&str| {
             best.get(&(row.to_owned(), (*column).to_owned()))
-                .map_or("-".into(), |rate| format!("{rate:.0}"))
+                .map_or_else(|| "-".into(), |rate| format!("{rate:.0}"))
         };
         let cells: Vec<String> = columns.iter().map(cell).collect();
         if markdown {
             println!("| {row} | {} |", cells.join(" | "));
         } else {
             print!("{row:22}");
-            cells.iter().for_each(|cell| print!("{cell:>12}"));
+            for cell in &cells {
+                print!("{cell:>12}");
+            }
             println!();
         }
     }

@@ -4,8 +4,15 @@
 //! `cargo bench -p palanquin-sm --bench timing -- [--samples N] [FILTER]`. |t| below 4.5 shows no difference; above 10 there surely is one.
 //! Between the two, run it again with more samples: a real leak grows with their square root, a disturbance of the machine does not.
 //! It is a program for a quiet machine, not a test of CI.
-#![expect(clippy::print_stdout, reason = "a program that prints a table")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    reason = "a program of statistics, which prints a table"
+)]
 
+mod sm2;
 mod sm4;
 mod welch;
 
@@ -25,8 +32,10 @@ pub(crate) enum Class {
 pub(crate) struct Subject {
     pub(crate) name: String,
     /// Prepares an input of the class, then times the operation alone with [`timed`].
-    pub(crate) measure: Box<dyn FnMut(Class, &mut Random) -> Duration>,
+    pub(crate) measure: Measure,
 }
+
+type Measure = Box<dyn FnMut(Class, &mut Random) -> Duration>;
 
 impl Subject {
     pub(crate) fn new(
@@ -82,7 +91,7 @@ fn main() {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut random = Random(seed.map_or(1, |time| time.as_nanos() as u64));
     println!("{:44}{:>10}{:>10}", "|t|, below 4.5 is good", "|t|", "median");
-    for mut subject in sm4::subjects() {
+    for mut subject in sm4::subjects().into_iter().chain(sm2::subjects()) {
         if subject.name.contains(&filter) {
             let (t, median) = run(&mut subject, samples, &mut random);
             let remark = if t < 4.5 { "" } else { "   look again" };

@@ -34,10 +34,13 @@ fn portable(state: &mut [u32; 8], blocks: &[[u8; BLOCK_SIZE]]) {
     }
 }
 
+#[cfg(test)]
+type Way = fn(&mut [u32; 8], &[[u8; BLOCK_SIZE]]);
+
 /// Every way that this processor can take.
 #[cfg(test)]
-pub(super) fn ways() -> Vec<fn(&mut [u32; 8], &[[u8; BLOCK_SIZE]])> {
-    let mut ways: Vec<fn(&mut [u32; 8], &[[u8; BLOCK_SIZE]])> = vec![portable, compress];
+pub(super) fn ways() -> Vec<Way> {
+    let mut ways: Vec<Way> = vec![portable, compress];
     #[cfg(target_arch = "x86_64")]
     ways.push(|state, blocks| {
         if !super::x86::compress_avx(state, blocks) {

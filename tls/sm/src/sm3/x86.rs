@@ -1,5 +1,6 @@
 //! SM3 for x86-64 with BMI2 and AVX: the rounds on integers, the expansion of the message four words at a time in vectors beside them.
 #![expect(unsafe_code, reason = "calls into code for processors with more instructions")]
+#![allow(clippy::wildcard_imports, reason = "instructions by the dozen")]
 
 use std::arch::x86_64::*;
 

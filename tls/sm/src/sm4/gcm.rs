@@ -20,9 +20,14 @@ pub struct Sm4Gcm(Inner);
 enum Inner {
     /// Encrypts and hashes at once.
     #[cfg(target_arch = "x86_64")]
-    Avx512(x86::vclmul::Gcm),
+    Avx512(Box<x86::vclmul::Gcm>),
     /// Encrypts and hashes in turn, in parts that stay in the nearest cache.
-    Parts { cipher: Cipher, hash: Hash },
+    Parts(Box<Parts>),
+}
+
+struct Parts {
+    cipher: Cipher,
+    hash: Hash,
 }
 
 enum Hash {
@@ -45,7 +50,7 @@ impl Sm4Gcm {
     pub fn with_path(path: Path, key: &[u8; KEY_SIZE]) -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
         if path == Path::Avx512 {
-            return Some(Self(Inner::Avx512(x86::vclmul::Gcm::new(key)?)));
+            return Some(Self(Inner::Avx512(Box::new(x86::vclmul::Gcm::new(key)?))));
         }
         Some(Self(Inner::parts(Cipher::new(path, key)?, path)))
     }
@@ -57,7 +62,7 @@ impl Sm4Gcm {
         match &self.0 {
             #[cfg(target_arch = "x86_64")]
             Inner::Avx512(gcm) => gcm.seal(nonce, aad, data),
-            Inner::Parts { cipher, hash } => crypt::<false>(cipher, hash, nonce, aad, data),
+            Inner::Parts(parts) => crypt::<false>(parts, nonce, aad, data),
         }
     }
 
@@ -72,7 +77,7 @@ impl Sm4Gcm {
         let expected = match &self.0 {
             #[cfg(target_arch = "x86_64")]
             Inner::Avx512(gcm) => gcm.open(nonce, aad, data),
-            Inner::Parts { cipher, hash } => crypt::<true>(cipher, hash, nonce, aad, data),
+            Inner::Parts(parts) => crypt::<true>(parts, nonce, aad, data),
         };
         if bool::from(expected.ct_eq(tag)) {
             return Ok(());
@@ -94,7 +99,7 @@ impl Inner {
         cipher.encrypt(&mut h);
         let hash = Hash::new(path, &h);
         h.zeroize();
-        Self::Parts { cipher, hash }
+        Self::Parts(Box::new(Parts { cipher, hash }))
     }
 }
 
@@ -121,8 +126,7 @@ impl Hash {
 
 /// Encrypts or decrypts, and returns the tag of the encrypted side.
 fn crypt<const OPEN: bool>(
-    cipher: &Cipher,
-    hash: &Hash,
+    Parts { cipher, hash }: &Parts,
     nonce: &[u8; NONCE_SIZE],
     aad: &[u8],
     data: &mut [u8],

@@ -20,7 +20,7 @@ pub(super) fn expand(key: &[u8; KEY_SIZE], substitute: impl Fn(u32) -> u32) -> [
 
 /// CK: the bytes 28i, 28i + 7, 28i + 14, 28i + 21, modulo 256.
 #[inline(always)]
-const fn constant(i: u32) -> u32 {
-    let first = i * 28;
-    (first & 0xff) << 24 | (first + 7 & 0xff) << 16 | (first + 14 & 0xff) << 8 | (first + 21 & 0xff)
+fn constant(i: u32) -> u32 {
+    let byte = |j: u32| ((4 * i + j) * 7) as u8;
+    u32::from_be_bytes([byte(0), byte(1), byte(2), byte(3)])
 }

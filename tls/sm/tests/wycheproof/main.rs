@@ -3,6 +3,7 @@
 //!
 //! Nonces other than 12 bytes and CCM tags other than 16 are not part of any suite here and have no interface; the counts at the end show
 //! that all others ran.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test")]
 
 use palanquin_sm::sm3::hmac;
 use palanquin_sm::sm4::Path;

@@ -70,7 +70,7 @@ proptest! {
 
 #[test]
 fn every_length_up_to_two_passes_agrees() {
-    let data: Vec<u8> = (0..2200u32).map(|i| (i * i >> 3) as u8).collect();
+    let data: Vec<u8> = (0..2200u32).map(|i| ((i * i) >> 3) as u8).collect();
     for length in (0..=2200).filter(|n| n % 16 < 2 || n % 16 == 15) {
         every_mode([length as u8; 16], [3; 12], [9; 16], &data[..13], &data[..length]);
     }

@@ -1,5 +1,6 @@
 //! The path for AVX2 with AES-NI (every server since Haswell and Zen): `AESENCLAST` inverts in the field that the S-box needs, and
 //! two look-ups by half a byte, in registers, undo AES's own affine map and do the one of SM4.
+#![allow(clippy::wildcard_imports, reason = "instructions by the dozen")]
 
 use std::arch::x86_64::*;
 

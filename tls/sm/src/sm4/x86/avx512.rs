@@ -1,5 +1,6 @@
 //! The path for AVX-512 with GFNI and VPCLMULQDQ (Intel since Ice Lake, AMD since Zen 4): 16 blocks in four registers, one for each
 //! word, up to five such sets at once.
+#![allow(clippy::wildcard_imports, reason = "instructions by the dozen")]
 
 use std::arch::x86_64::*;
 
@@ -184,7 +185,7 @@ pub(super) fn stream<const SETS: usize>(
     let [a, b, c] = [word(0), word(1), word(2)];
     let swap = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203));
     let sets = std::array::from_fn(|set| {
-        let place = _mm512_add_epi32(order(), _mm512_set1_epi32(16 * set as i32));
+        let place = _mm512_add_epi32(order(), _mm512_set1_epi32((16 * set as u32).cast_signed()));
         let mut counter = _mm512_add_epi32(place, _mm512_set1_epi32(first.cast_signed()));
         if let Some(last) = last {
             let mask = _mm512_cmpeq_epi32_mask(place, _mm512_set1_epi32(last.cast_signed()));

@@ -1,4 +1,5 @@
 //! The path for AVX2 with GFNI (Intel's processors without AVX-512 since Alder Lake, and where AVX-512 is switched off).
+#![allow(clippy::wildcard_imports, reason = "instructions by the dozen")]
 
 use std::arch::x86_64::*;
 

@@ -1,5 +1,6 @@
 //! GCM for AVX-512: four blocks at a time are multiplied by VPCLMULQDQ, while the next ones are encrypted.
 #![expect(unsafe_code, reason = "calls into code for processors with more instructions")]
+#![allow(clippy::wildcard_imports, reason = "instructions by the dozen")]
 
 use std::arch::x86_64::*;
 
@@ -185,7 +186,7 @@ fn load_reversed(bytes: &[u8; 64]) -> __m512i {
 fn hash(powers: &Powers, mut sum: __m128i, data: &[u8], mut blocks: usize) -> __m128i {
     let mut at = 0;
     while blocks > 0 {
-        let group = if blocks % POWERS == 0 { POWERS } else { blocks % POWERS };
+        let group = (blocks - 1) % POWERS + 1;
         let mut total = Sum::product(
             _mm512_xor_si512(load_reversed(four(data, at)), _mm512_zextsi128_si512(sum)),
             powers.load(group),
@@ -220,7 +221,7 @@ fn hash_part(
     let (first, second) =
         (load_reversed(&vectors[2 * part]), load_reversed(&vectors[2 * part + 1]));
     let power = POWERS - 8 * (part % 4);
-    if part % 4 == 0 {
+    if part.is_multiple_of(4) {
         *total =
             Sum::product(_mm512_xor_si512(first, _mm512_zextsi128_si512(*sum)), powers.load(power));
     } else {
@@ -283,10 +284,10 @@ fn crypt<const OPEN: bool>(
         }
     };
     match blocks + 1 {
-        ..=16 => apply(&stream::<1>(keys, nonce, counter, last, &mut side), &mut buffer),
-        ..=32 => apply(&stream::<2>(keys, nonce, counter, last, &mut side), &mut buffer),
-        ..=48 => apply(&stream::<3>(keys, nonce, counter, last, &mut side), &mut buffer),
-        ..=64 => apply(&stream::<4>(keys, nonce, counter, last, &mut side), &mut buffer),
+        1..=16 => apply(&stream::<1>(keys, nonce, counter, last, &mut side), &mut buffer),
+        17..=32 => apply(&stream::<2>(keys, nonce, counter, last, &mut side), &mut buffer),
+        33..=48 => apply(&stream::<3>(keys, nonce, counter, last, &mut side), &mut buffer),
+        49..=64 => apply(&stream::<4>(keys, nonce, counter, last, &mut side), &mut buffer),
         _ => apply(&stream::<5>(keys, nonce, counter, last, &mut side), &mut buffer),
     }
     rest.copy_from_slice(&buffer[..rest.len()]);
