@@ -2,7 +2,7 @@
 //!
 //! | PEM label | form | read | written |
 //! |---|---|---|---|
-//! | `EC PRIVATE KEY` | SEC1 (RFC 5915) | yes | [`to_sec1_pem`] |
+//! | `EC PRIVATE KEY`, OpenSSL's `SM2 PRIVATE KEY` | SEC1 (RFC 5915) | yes | [`to_sec1_pem`] |
 //! | `PRIVATE KEY` | PKCS#8 (RFC 5208) around SEC1 | yes | [`to_pkcs8_pem`] |
 //! | `ENCRYPTED PRIVATE KEY` | PBES2 (RFC 8018) with AES-CBC or SM4-CBC | with a passphrase | [`to_encrypted_pem`] |
 //! | `SM2 ENVELOPED KEY` | SM2EnvelopedKey (GM/T 0009 §7.4, GM/T 0010) | with the sign key of the pair | [`to_enveloped_pem`] |

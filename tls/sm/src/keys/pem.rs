@@ -17,13 +17,15 @@ pub(super) enum Label {
     Sec1,
 }
 
-const LABELS: [(&str, Label); 6] = [
+const LABELS: [(&str, Label); 7] = [
     ("EC PRIVATE KEY", Label::Sec1),
     ("ENCRYPTED PRIVATE KEY", Label::Encrypted),
     ("PRIVATE KEY", Label::Pkcs8),
     ("RSA PRIVATE KEY", Label::Other),
     ("SM2 ENCRYPTED KEY", Label::Enveloped),
     ("SM2 ENVELOPED KEY", Label::Enveloped),
+    // What OpenSSL calls SEC1 of this curve.
+    ("SM2 PRIVATE KEY", Label::Sec1),
 ];
 
 /// The first block with a private key and its contents.

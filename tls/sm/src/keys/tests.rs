@@ -113,3 +113,36 @@ fn passphrases_do_not_show() {
     let unlock = Unlock { passphrase: Some(Passphrase(b"open sesame")), sign_key: None };
     assert!(!format!("{unlock:?}").contains("sesame"));
 }
+
+#[test]
+fn files_of_openssl_and_gmssl_are_read() {
+    let unlock = Unlock { passphrase: Some(Passphrase(b"palanquin")), sign_key: None };
+    let read = |text: &[u8]| from_pem_with(text, &unlock);
+    let first = read(include_bytes!("testdata/openssl-pkcs8.pem")).unwrap();
+    for text in [
+        &include_bytes!("testdata/openssl-sec1.pem")[..],
+        include_bytes!("testdata/openssl-aes256.pem"),
+        include_bytes!("testdata/openssl-aes128-sha1.pem"),
+        include_bytes!("testdata/openssl-sm4.pem"),
+    ] {
+        assert_eq!(read(text).unwrap().to_bytes(), first.to_bytes());
+    }
+    assert!(read(include_bytes!("testdata/openssl-ecparam.pem")).is_ok());
+    // SM4-CBC under HMAC-SM3 with 65,536 rounds.
+    let gmssl = read(include_bytes!("testdata/gmssl.pem")).unwrap();
+    assert_eq!(gmssl.public_key().to_uncompressed()[1..5], GMSSL_X);
+}
+
+#[test]
+fn what_cannot_be_read_of_others_says_why() {
+    let unlock = Unlock { passphrase: Some(Passphrase(b"palanquin")), sign_key: None };
+    let scrypt = from_pem_with(include_bytes!("testdata/openssl-scrypt.pem"), &unlock);
+    assert!(matches!(scrypt, Err(KeyFileError::Encryption { what: "a key derivation" })));
+    let legacy = from_pem_with(include_bytes!("testdata/tongsuo-legacy.pem"), &unlock);
+    assert!(matches!(legacy, Err(KeyFileError::LegacyEncryption)));
+    let explicit = from_pem(include_bytes!("testdata/openssl-explicit.pem"));
+    assert!(matches!(explicit, Err(KeyFileError::NotSm2)), "curves are named, not spelt out");
+}
+
+/// From the public key that gmssl wrote beside it.
+const GMSSL_X: [u8; 4] = [0xcf, 0xae, 0x69, 0xb6];

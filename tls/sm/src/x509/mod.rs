@@ -6,6 +6,9 @@
 mod certificate;
 mod verification;
 
+#[cfg(test)]
+mod tests;
+
 pub use certificate::Certificate;
 pub use certificate::KeyUsage;
 pub use certificate::is_sm2;
