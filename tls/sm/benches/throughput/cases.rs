@@ -1,6 +1,7 @@
 //! What is measured of our own, and what of a peer is like it.
 
 use palanquin_sm::sm3;
+use palanquin_sm::sm4::CbcMessage;
 use palanquin_sm::sm4::Path;
 use palanquin_sm::sm4::Sm4Cbc;
 use palanquin_sm::sm4::Sm4Ccm;
@@ -87,6 +88,29 @@ fn of_path(path: Path, size: usize) -> Vec<Case> {
     cases.push(case("cbc encrypt", size, &column, move || cbc.encrypt(&KEY, &mut data)));
     let mut data = vec![7u8; size];
     cases.push(case("cbc decrypt", size, &column, move || cbc_open.decrypt(&KEY, &mut data)));
+    if let Some(many) = Sm4Cbc::with_path(path, &KEY).filter(|_| size > 8_192) {
+        let (mut data, mac) = (vec![7u8; size], sm3::HmacSm3::new(&KEY));
+        cases.push(case("cbc+hmac 8 records", size, &column, move || {
+            let mut codes = [[0; 32]; 8];
+            let pieces: Vec<_> =
+                data.chunks(size / 8).map(|body| sm3::Pieces { head: &AAD, body }).collect();
+            mac.finalize_many(&pieces, &mut codes);
+            let mut messages: Vec<_> =
+                data.chunks_mut(size / 8).map(|data| CbcMessage { iv: KEY, data }).collect();
+            many.encrypt_many(&mut messages);
+            data[0] ^= codes[0][0];
+        }));
+    }
+    if let Some(one) = Sm4Cbc::with_path(path, &KEY) {
+        let (mut data, mac) = (vec![7u8; size], sm3::HmacSm3::new(&KEY));
+        cases.push(case("cbc+hmac 1 record", size, &column, move || {
+            let mut mac = mac.clone();
+            mac.update(&AAD);
+            mac.update(&data);
+            one.encrypt(&KEY, &mut data);
+            data[0] ^= mac.finalize()[0];
+        }));
+    }
     cases.push(case("gcm key", 16, &column, move || {
         std::hint::black_box(Sm4Gcm::with_path(path, std::hint::black_box(&KEY)));
     }));

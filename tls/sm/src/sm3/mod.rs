@@ -8,9 +8,12 @@
 
 mod compress;
 mod hmac;
+mod many;
 mod secret_length;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod x86_lanes;
 
 use zeroize::Zeroize;
 use zeroize::ZeroizeOnDrop;
@@ -20,6 +23,7 @@ use self::compress::compress;
 
 pub use self::hmac::HmacSm3;
 pub use self::hmac::hmac;
+pub use self::many::Pieces;
 
 /// Bytes of one hash.
 pub const DIGEST_SIZE: usize = 32;

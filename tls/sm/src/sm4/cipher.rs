@@ -1,6 +1,7 @@
 //! The block cipher of one key on the path that was chosen, in the shapes that the modes need.
 
 use super::BLOCK_SIZE;
+use super::CbcMessage;
 use super::KEY_SIZE;
 use super::Path;
 use super::portable;
@@ -71,6 +72,16 @@ impl Cipher {
     /// Encrypts each block with the one before it.
     pub(super) fn cbc_encrypt(&self, iv: &[u8; BLOCK_SIZE], blocks: &mut [[u8; BLOCK_SIZE]]) {
         dispatch!(self, key => key.cbc_encrypt(iv, blocks));
+    }
+
+    /// Encrypts each block of each message with the one before it.
+    pub(super) fn cbc_encrypt_many(&self, messages: &mut [CbcMessage<'_>]) {
+        if let [message] = messages {
+            let (blocks, _) = message.data.as_chunks_mut::<BLOCK_SIZE>();
+            self.cbc_encrypt(&message.iv, blocks);
+        } else {
+            dispatch!(self, key => key.cbc_encrypt_many(messages));
+        }
     }
 
     pub(super) fn cbc_decrypt(&self, iv: &[u8; BLOCK_SIZE], blocks: &mut [[u8; BLOCK_SIZE]]) {

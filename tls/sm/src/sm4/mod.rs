@@ -21,6 +21,7 @@ mod x86;
 
 use self::cipher::Cipher;
 
+pub use self::cbc::CbcMessage;
 pub use self::cbc::Sm4Cbc;
 pub use self::ccm::Sm4Ccm;
 pub use self::gcm::Sm4Gcm;

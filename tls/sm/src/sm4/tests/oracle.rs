@@ -57,6 +57,27 @@ proptest! {
     }
 
     #[test]
+    fn many_messages_are_encrypted_as_each_alone(
+        key: [u8; 16],
+        messages in vec((any::<[u8; 16]>(), 0usize..40), 0..40),
+        data in vec(any::<u8>(), 640),
+    ) {
+        for path in paths() {
+            let mut sealed: Vec<Vec<u8>> =
+                messages.iter().map(|(_, blocks)| data[..16 * blocks].to_vec()).collect();
+            let mut many: Vec<CbcMessage<'_>> = messages
+                .iter()
+                .zip(&mut sealed)
+                .map(|((iv, _), data)| CbcMessage { iv: *iv, data })
+                .collect();
+            Sm4Cbc::with_path(path, &key).unwrap().encrypt_many(&mut many);
+            for ((iv, blocks), sealed) in messages.iter().zip(&sealed) {
+                prop_assert_eq!(&cbc(&key, iv, &data[..16 * blocks]), sealed, "{:?}", path);
+            }
+        }
+    }
+
+    #[test]
     fn counters_wrap_in_their_four_bytes(key: [u8; 16], start: u128, below in 0u32..100, data in vec(any::<u8>(), 0..3000)) {
         let start = start >> 32 << 32 | u128::from(u32::MAX - below);
         let expected = ctr(&key, start, &data);

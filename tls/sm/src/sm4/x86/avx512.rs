@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 
 use super::serial::key;
 use super::serial::serial;
+use crate::sm4::CbcMessage;
 use crate::sm4::sbox;
 use crate::vector::load_512;
 use crate::vector::opaque;
@@ -244,6 +245,46 @@ fn unchain(keys: &[u32; 32], iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
         unchain_sets::<1>(keys, &mut chain, &mut buffer);
         part.copy_from_slice(&buffer[..part.len()]);
     }
+}
+
+/// Messages that are encrypted at once.
+const LANES: usize = 16;
+
+/// CBC encryption of at most [`LANES`] messages, block by block, each in a lane.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,gfni,vpclmulqdq")]
+fn chain_many(keys: &[u32; 32], messages: &mut [CbcMessage<'_>]) {
+    let mut buffer = [[0; 16]; LANES];
+    for (block, message) in buffer.iter_mut().zip(&*messages) {
+        *block = message.iv;
+    }
+    let mut chain = load_set(&buffer);
+    for number in 0..messages.iter().map(CbcMessage::blocks).max().unwrap_or(0) {
+        for (block, message) in buffer.iter_mut().zip(&mut *messages) {
+            *block = message.block(number).copied().unwrap_or_default();
+        }
+        let words = load_set(&buffer);
+        let input = std::array::from_fn(|i| _mm512_xor_si512(words[i], chain[i]));
+        let [[a, b, c, d]] = rounds::<1, false>(keys, [input], |_| ());
+        chain = [d, c, b, a];
+        let (vectors, _) = buffer.as_flattened_mut().as_chunks_mut::<64>();
+        for (vector, sealed) in vectors.iter_mut().zip(finish([a, b, c, d])) {
+            store_512(vector, sealed);
+        }
+        for (block, message) in buffer.iter().zip(&mut *messages) {
+            if let Some(place) = message.block(number) {
+                *place = *block;
+            }
+        }
+    }
+}
+
+/// Sixteen blocks as words, in the state's domain.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,gfni,vpclmulqdq")]
+fn load_set(blocks: &[[u8; 16]; LANES]) -> Set {
+    let (vectors, _) = blocks.as_flattened().as_chunks::<64>();
+    let words = transpose(std::array::from_fn(|i| load_512(&vectors[i])));
+    std::array::from_fn(|i| affine(words[i], sbox::PRE))
 }
 
 /// Exactly `256 * SETS` bytes.

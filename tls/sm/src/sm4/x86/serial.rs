@@ -136,6 +136,17 @@ macro_rules! key {
                 unsafe { fold(&self.rounds, sum, blocks) }
             }
 
+            /// Encrypts each block of each message with the one before it.
+            pub(in crate::sm4) fn cbc_encrypt_many(
+                &self,
+                messages: &mut [$crate::sm4::CbcMessage<'_>],
+            ) {
+                for messages in messages.chunks_mut(LANES) {
+                    // SAFETY: there is no `Key` but by `new`, which has asked the processor.
+                    unsafe { chain_many(&self.rounds, messages) }
+                }
+            }
+
             pub(in crate::sm4) fn cbc_decrypt(&self, iv: &[u8; 16], blocks: &mut [[u8; 16]]) {
                 // SAFETY: there is no `Key` but by `new`, which has asked the processor.
                 unsafe { unchain(&self.rounds, iv, blocks) }

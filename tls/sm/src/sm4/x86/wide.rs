@@ -142,6 +142,46 @@ macro_rules! wide {
             }
         }
 
+        /// Messages that are encrypted at once.
+        const LANES: usize = 8;
+
+        /// CBC encryption of at most [`LANES`] messages, block by block, each in a lane.
+        #[target_feature(enable = $features)]
+        fn chain_many(keys: &[u32; 32], messages: &mut [$crate::sm4::CbcMessage<'_>]) {
+            let mut buffer = [[0; 16]; LANES];
+            for (block, message) in buffer.iter_mut().zip(&*messages) {
+                *block = message.iv;
+            }
+            let mut chain = load_set(&buffer);
+            for number in 0..messages.iter().map(|message| message.blocks()).max().unwrap_or(0) {
+                for (block, message) in buffer.iter_mut().zip(&mut *messages) {
+                    *block = message.block(number).copied().unwrap_or_default();
+                }
+                let words = load_set(&buffer);
+                let input = std::array::from_fn(|i| _mm256_xor_si256(words[i], chain[i]));
+                let [[a, b, c, d]] = rounds::<1, false>(keys, [input]);
+                chain = [d, c, b, a];
+                let (vectors, _) = buffer.as_flattened_mut().as_chunks_mut::<32>();
+                for (vector, sealed) in vectors.iter_mut().zip(finish([a, b, c, d])) {
+                    $crate::vector::store_256(vector, sealed);
+                }
+                for (block, message) in buffer.iter().zip(&mut *messages) {
+                    if let Some(place) = message.block(number) {
+                        *place = *block;
+                    }
+                }
+            }
+        }
+
+        /// Eight blocks as words, in the state's domain.
+        #[inline]
+        #[target_feature(enable = $features)]
+        fn load_set(blocks: &[[u8; 16]; LANES]) -> Set {
+            let (vectors, _) = blocks.as_flattened().as_chunks::<32>();
+            let words = transpose(std::array::from_fn(|i| $crate::vector::load_256(&vectors[i])));
+            std::array::from_fn(|i| into_domain_256(words[i]))
+        }
+
         #[inline]
         #[target_feature(enable = $features)]
         fn unchain_pass(
