@@ -83,7 +83,9 @@ class SmPki:
         serials = [self.run("x509", "-in", f"{one}.crt", "-noout", "-serial").strip().split("=")[1] for one in revoked]
         database.write_text("".join(f"R\t300101000000Z\t250101000000Z\t{serial}\tunknown\t/CN=x\n" for serial in serials))
         config = self.folder / f"{name}.cnf"
-        config.write_text(f"[ca]\ndefault_ca=c\n[c]\ndatabase={database}\ndefault_md=sm3\ndefault_crl_days=30\n")
+        config.write_text(f"[ca]\ndefault_ca=c\n[c]\ndatabase={database}\ndefault_md=sm3\ndefault_crl_days=30\n"
+                          f"crlnumber={name}.number\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid:always\n")
+        (self.folder / f"{name}.number").write_text("01\n")
         self.run("ca", "-config", config.name, "-gencrl", "-cert", f"{issuer}.crt", "-keyfile", f"{issuer}.key", "-out", f"{name}.crl")
         return self.path(f"{name}.crl")
 

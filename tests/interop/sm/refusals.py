@@ -7,7 +7,7 @@ from harness.ports import free_port
 from harness.proxy import palanquin_binary, simple_request
 
 from sm.pki import ENCRYPTION, SIGN
-from sm.programs import s_client, s_server, shows, shows_pair, tlcp, tls13
+from sm.programs import gmtls_client, gmtls_server, s_client, s_server, shows, shows_pair, tlcp, tls13
 from sm.world import World, downstream, sm_params, upstream
 
 RFC8998 = tls13("TLS_SM4_GCM_SM3", "curveSM2")
@@ -62,7 +62,10 @@ async def of_clients(checks, pki, folder):
             checks.check(f"{protocol}: a client without a certificate is refused", problem)
             for bad, stat in BAD.items():
                 before = await world.stat(f"listener.mutual.{stat}")
-                got = await s_client("tongsuo", port, *flags, *show(pki, f"client-{bad}"), ca=ca)
+                if protocol == "TLCP" and bad == "wrong-usage":  # Tongsuo does not even load it
+                    got = await gmtls_client(port, pki, f"client-{bad}")
+                else:
+                    got = await s_client("tongsuo", port, *flags, *show(pki, f"client-{bad}"), ca=ca)
                 problem = got.refused() or await world.stat_grows(f"listener.mutual.{stat}", before)
                 checks.check(f"{protocol}: a client's certificate: {bad}", problem)
             got = await s_client("tongsuo", port, *flags, *show(pki, "client"), ca=ca)
@@ -78,10 +81,13 @@ async def of_servers(checks, pki, folder):
     cases = []
     for protocol, (flags, show, params) in kinds.items():
         for bad in ["", *BAD]:
-            server = await s_server("tongsuo", free_port(), *flags, *show(pki, f"server-{bad}" if bad else "server")).start()
-            world.peers.append(server)
+            if protocol == "TLCP" and bad == "wrong-usage":
+                server, used = gmtls_server(free_port(), pki, "server-wrong-usage"), {"cipher_suites": ["ECC_SM4_CBC_SM3"]}
+            else:
+                server, used = s_server("tongsuo", free_port(), *flags, *show(pki, f"server-{bad}" if bad else "server")), params
+            world.peers.append(await server.start())
             cluster = f"{protocol.replace(' ', '')}-{bad or 'good'}"
-            world.cluster(cluster, server.port, upstream(pki, params=params, crl=pki.path("revoked.crl")))
+            world.cluster(cluster, server.port, upstream(pki, params=used, crl=pki.path("revoked.crl")))
             cases.append((protocol, cluster, bad))
         # A name that the cluster does not expect.
         cluster = f"{protocol.replace(' ', '')}-name"
