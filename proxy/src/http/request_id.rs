@@ -100,12 +100,14 @@ fn uuid(rng: &Rng) -> [u8; LENGTH] {
     bits = bits & !(0xf << 76) | 0x4 << 76;
     bits = bits & !(0x3 << 62) | 0x2 << 62;
     let mut text = [b'-'; LENGTH];
-    let mut shift = 128;
-    for (i, place) in text.iter_mut().enumerate() {
-        if !matches!(i, 8 | 13 | 18 | 23) {
-            shift -= 4;
-            *place = HEX[((bits >> shift) & 0xf) as usize];
+    let mut at = 0;
+    for (i, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            at += 1;
         }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
     }
     text
 }

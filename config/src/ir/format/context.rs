@@ -305,14 +305,19 @@ impl Capture {
         }
     }
 
-    /// Keeps what is needed of a response's headers.
-    pub fn response(&self, headers: &HeaderMap) -> Captured {
-        Captured::take(&self.response, self.sizes, headers)
+    /// Keeps what is needed of a response's headers; `None` when that is nothing.
+    pub fn response(&self, headers: &HeaderMap) -> Option<Box<Captured>> {
+        self.optional(&self.response, headers)
     }
 
-    /// Keeps what is needed of a response's trailers.
-    pub fn trailers(&self, trailers: &HeaderMap) -> Captured {
-        Captured::take(&self.trailers, self.sizes, trailers)
+    /// Keeps what is needed of a response's trailers; `None` when that is nothing.
+    pub fn trailers(&self, trailers: &HeaderMap) -> Option<Box<Captured>> {
+        self.optional(&self.trailers, trailers)
+    }
+
+    fn optional(&self, names: &Arc<[HeaderName]>, headers: &HeaderMap) -> Option<Box<Captured>> {
+        let is_needed = self.sizes || !names.is_empty();
+        is_needed.then(|| Box::new(Captured::take(names, self.sizes, headers)))
     }
 }
 

@@ -245,15 +245,23 @@ pub(super) fn escape_from(start: usize, out: &mut Vec<u8>) {
 
 /// Whether text stands for itself between the quotes of a JSON string.
 fn is_plain(text: &[u8]) -> bool {
-    let (blocks, rest) = text.as_chunks::<16>();
-    // Without a way out in its middle, a block is looked at in a few instructions.
-    let of_block = |block: &[u8; 16]| block.iter().fold(true, |all, at| all & is_plain_byte(*at));
-    blocks.iter().all(of_block) && rest.iter().all(|byte| is_plain_byte(*byte))
+    text.iter().all(|byte| is_plain_byte(*byte))
 }
 
 fn is_plain_byte(byte: u8) -> bool {
-    matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'~')
+    PLAIN[usize::from(byte)]
 }
+
+/// Visible ASCII and spaces, without quotes and backslashes. A table: every byte of every log line is looked up.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\');
+        byte += 1;
+    }
+    plain
+};
 
 /// Appends text between the quotes of a JSON string.
 pub(super) fn write_escaped(text: &[u8], out: &mut Vec<u8>) {

@@ -311,7 +311,7 @@ fn kept_values_print_as_the_message_did() {
         .with_response(Headers::Map(&response));
     let capture = Capture::new(needs);
     let kept_request = capture.request(&request, "http");
-    let kept_response = capture.response(&response);
+    let kept_response = capture.response(&response).unwrap();
     let kept = FormatCx::new(&stream)
         .with_request(kept_request.head())
         .with_response(Headers::Captured(&kept_response));

@@ -182,7 +182,7 @@ impl Civil {
             'A' => text(day_name, out),
             'b' | 'h' => text(&month_name[..3], out),
             'B' => text(month_name, out),
-            'C' => two(year / 100, out),
+            'C' => decimal::write_padded(year / 100, 2, b'0', out),
             'd' => two(*day, out),
             'D' => join(b'/', [month, *day, year % 100], out),
             'e' => decimal::write_padded(*day, 2, b' ', out),
@@ -225,9 +225,10 @@ fn text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Two digits.
+/// The last two digits.
 fn two(number: u64, out: &mut Vec<u8>) {
-    decimal::write_padded(number, 2, b'0', out);
+    let digit = |number: u64| b'0' + u8::try_from(number % 10).unwrap_or(0);
+    out.extend_from_slice(&[digit(number / 10), digit(number)]);
 }
 
 /// Numbers of two digits.

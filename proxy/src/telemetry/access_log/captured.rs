@@ -16,8 +16,8 @@ use palanquin_config::ir::format::TraceIds;
 #[derive(Debug, Default)]
 pub struct Captured {
     request: Option<Box<format::CapturedRequest>>,
-    response: Option<format::Captured>,
-    trailers: Option<format::Captured>,
+    response: Option<Box<format::Captured>>,
+    trailers: Option<Box<format::Captured>>,
     trace: Option<TraceIds>,
     traced: bool,
 }
@@ -37,14 +37,14 @@ impl Captured {
     /// Keeps what is asked for of the response that is sent downstream.
     pub fn response(&mut self, logs: &[Arc<AccessLog>], headers: &HeaderMap) {
         if let Some(log) = logs.first() {
-            self.response = Some(log.capture.response(headers));
+            self.response = log.capture.response(headers);
         }
     }
 
     /// Keeps what is asked for of the response's trailers.
     pub fn trailers(&mut self, logs: &[Arc<AccessLog>], trailers: &HeaderMap) {
         if let Some(log) = logs.first() {
-            self.trailers = Some(log.capture.trailers(trailers));
+            self.trailers = log.capture.trailers(trailers);
         }
     }
 
@@ -65,7 +65,7 @@ impl Captured {
         facts: &FormatCx<'a>,
         random: u64,
     ) -> LogCx<'a> {
-        let kept = |captured: &'a Option<format::Captured>| match captured {
+        let kept = |captured: &'a Option<Box<format::Captured>>| match captured {
             Some(captured) => Headers::Captured(captured),
             None => Headers::None,
         };
