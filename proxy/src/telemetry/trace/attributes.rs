@@ -1,270 +1,311 @@
-//! From a record to OpenTelemetry's spans, on the control thread.
+//! From a record to OpenTelemetry's spans, as bytes of OTLP, on the control thread.
 //!
 //! Names and attributes are Envoy's (observed from Envoy 1.40), so that what was built on them goes on
 //! working, and beside them those of the semantic conventions 1.42. They do not collide: Envoy's
 //! `http.status_code` is a text, `http.response.status_code` a number.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use http::HeaderValue;
 use http::StatusCode;
 use http::Version;
-use opentelemetry::InstrumentationScope;
-use opentelemetry::KeyValue;
-use opentelemetry::StringValue;
-use opentelemetry::Value;
-use opentelemetry::trace::SpanContext;
-use opentelemetry::trace::SpanId;
-use opentelemetry::trace::SpanKind;
-use opentelemetry::trace::Status;
-use opentelemetry::trace::TraceFlags;
-use opentelemetry::trace::TraceId;
-use opentelemetry::trace::TraceState;
-use opentelemetry_sdk::trace::SpanData;
-use opentelemetry_sdk::trace::SpanEvents;
-use opentelemetry_sdk::trace::SpanLinks;
 
+use super::encode::Message;
 use super::record::{Attempt, RequestFacts, Scheme, SpanName, SpanRecord, Tag};
 
-/// Turns a record into its spans: the server's first.
-pub(super) fn spans(record: &SpanRecord, scope: &InstrumentationScope, out: &mut Vec<SpanData>) {
-    let state = trace_state(record.request.tracestate.as_ref());
-    let span = |span_id: [u8; 8], state: &TraceState| {
-        SpanContext::new(
-            TraceId::from_bytes(record.trace_id),
-            SpanId::from_bytes(span_id),
-            TraceFlags::SAMPLED,
-            false,
-            state.clone(),
-        )
-    };
-    let data = |context, parent: Option<[u8; 8]>, remote, kind, name: String| SpanData {
-        span_context: context,
-        parent_span_id: parent.map_or(SpanId::INVALID, SpanId::from_bytes),
-        parent_span_is_remote: remote,
-        span_kind: kind,
-        name: name.into(),
-        start_time: record.start,
-        end_time: record.start + record.duration,
-        attributes: Vec::new(),
-        dropped_attributes_count: 0,
-        events: SpanEvents::default(),
-        links: SpanLinks::default(),
-        status: Status::Unset,
-        instrumentation_scope: scope.clone(),
-    };
-    // Envoy calls the span of an outbound listener a client's when it is the only one.
-    let kind = match record.name {
-        SpanName::Egress if record.attempts.is_empty() => SpanKind::Client,
-        _ => SpanKind::Server,
-    };
-    let mut server = data(
-        span(record.span_id, &state),
-        record.parent,
-        record.parent.is_some(),
-        kind,
-        server_name(record),
-    );
-    server.attributes = server_attributes(record);
-    if is_server_error(record) {
-        server.status = Status::error("");
-    }
-    out.push(server);
-    for (i, attempt) in record.attempts.iter().enumerate() {
-        let name = match &record.upstream_name {
-            Some(name) => name.to_string(),
-            None => format!("router {} egress", record.outcome.cluster.as_deref().unwrap_or("-")),
-        };
-        let context = span(attempt.span_id, &state);
-        let mut client = data(context, Some(record.span_id), false, SpanKind::Client, name);
-        client.start_time = record.start + attempt.begun;
-        client.end_time = record.start + attempt.ended.unwrap_or(Duration::ZERO).max(attempt.begun);
-        client.attributes = client_attributes(record, attempt, i);
-        if attempt.status.is_none_or(|status| status.as_u16() >= 400) {
-            client.status = Status::error("");
-        }
-        out.push(client);
+/// Fields of `trace.v1.ScopeSpans` and of `trace.v1.Span`.
+mod field {
+    pub(super) const SPANS: u64 = 2;
+
+    pub(super) const TRACE_ID: u64 = 1;
+    pub(super) const SPAN_ID: u64 = 2;
+    pub(super) const TRACE_STATE: u64 = 3;
+    pub(super) const PARENT_SPAN_ID: u64 = 4;
+    pub(super) const NAME: u64 = 5;
+    pub(super) const KIND: u64 = 6;
+    pub(super) const START: u64 = 7;
+    pub(super) const END: u64 = 8;
+    pub(super) const ATTRIBUTES: u64 = 9;
+    pub(super) const STATUS: u64 = 15;
+    pub(super) const FLAGS: u64 = 16;
+
+    pub(super) const STATUS_CODE: u64 = 3;
+}
+
+/// `SpanKind`
+const SERVER: u64 = 2;
+const CLIENT: u64 = 3;
+/// `STATUS_CODE_ERROR`
+const ERROR: u64 = 2;
+/// `SpanFlags`: the trace is sampled, and it is known whether the parent is remote.
+const FLAGS: u32 = 0x101;
+const PARENT_IS_REMOTE: u32 = 0x200;
+
+/// What both sides of a request say.
+struct Common<'a> {
+    authority: Cow<'a, str>,
+    path: Cow<'a, str>,
+    url: String,
+}
+
+/// Appends a record's spans, the server's first, as fields of a `ScopeSpans`.
+pub(super) fn spans(record: &SpanRecord, out: &mut Vec<u8>) {
+    let request = &record.request;
+    let (authority, path) = (authority(request), path(request));
+    let url = format!("{}://{authority}{}", scheme(request), cut(&path, request.max_path));
+    let common = Common { authority, path, url };
+    let mut scope = Message::new(out);
+    scope.message(field::SPANS, |span| server(record, &common, span));
+    for number in 0..record.attempts.len() {
+        scope.message(field::SPANS, |span| client(record, &common, number, span));
     }
 }
 
-fn server_name(record: &SpanRecord) -> String {
+fn server(record: &SpanRecord, common: &Common<'_>, span: &mut Message<'_>) {
+    ids(record, record.span_id, record.parent, span);
     match &record.name {
-        SpanName::Egress => format!("egress {}", authority(&record.request)),
-        SpanName::Ingress => "ingress".to_owned(),
-        SpanName::Given(name) => name.to_string(),
+        SpanName::Egress => {
+            span.bytes(field::NAME, format!("egress {}", common.authority).as_bytes());
+        }
+        SpanName::Ingress => span.bytes(field::NAME, b"ingress"),
+        SpanName::Given(name) => span.bytes(field::NAME, name.as_bytes()),
     }
+    // Envoy calls the span of an outbound listener a client's when it is the only one.
+    let is_alone = matches!(record.name, SpanName::Egress) && record.attempts.is_empty();
+    span.number(field::KIND, if is_alone { CLIENT } else { SERVER });
+    times(record, Duration::ZERO, record.duration, span);
+    server_attributes(record, common, span);
+    status(is_server_error(record), span);
+    let remote = if record.parent.is_some() { PARENT_IS_REMOTE } else { 0 };
+    span.fixed32(field::FLAGS, FLAGS | remote);
 }
 
-fn server_attributes(record: &SpanRecord) -> Vec<KeyValue> {
+fn client(record: &SpanRecord, common: &Common<'_>, number: usize, span: &mut Message<'_>) {
+    let attempt = &record.attempts[number];
+    ids(record, attempt.span_id, Some(record.span_id), span);
+    if let Some(name) = &record.upstream_name {
+        span.bytes(field::NAME, name.as_bytes());
+    } else {
+        let cluster = record.outcome.cluster.as_deref().unwrap_or("-");
+        span.bytes(field::NAME, format!("router {cluster} egress").as_bytes());
+    }
+    span.number(field::KIND, CLIENT);
+    let ended = attempt.ended.unwrap_or(Duration::ZERO).max(attempt.begun);
+    times(record, attempt.begun, ended, span);
+    client_attributes(record, common, attempt, number, span);
+    status(attempt.status.is_none_or(|status| status.as_u16() >= 400), span);
+    span.fixed32(field::FLAGS, FLAGS);
+}
+
+fn ids(record: &SpanRecord, id: [u8; 8], parent: Option<[u8; 8]>, span: &mut Message<'_>) {
+    span.bytes(field::TRACE_ID, &record.trace_id);
+    span.bytes(field::SPAN_ID, &id);
+    // It was brought into order when the request came.
+    let state = record.request.tracestate.as_ref().and_then(|state| state.to_str().ok());
+    span.bytes(field::TRACE_STATE, state.unwrap_or_default().as_bytes());
+    span.bytes(field::PARENT_SPAN_ID, parent.as_ref().map_or(&[], |parent| &parent[..]));
+}
+
+fn times(record: &SpanRecord, begun: Duration, ended: Duration, span: &mut Message<'_>) {
+    span.fixed64(field::START, nanos(record.start + begun));
+    span.fixed64(field::END, nanos(record.start + ended));
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn status(is_error: bool, span: &mut Message<'_>) {
+    span.message(field::STATUS, |status| {
+        status.number(field::STATUS_CODE, if is_error { ERROR } else { 0 });
+    });
+}
+
+fn server_attributes(record: &SpanRecord, common: &Common<'_>, span: &mut Message<'_>) {
     let (request, outcome) = (&record.request, &record.outcome);
-    let path = path(request);
+    let path = &*common.path;
     let status = outcome.status.map_or(0, |status| status.as_u16());
-    let mut all = Attributes(Vec::with_capacity(40));
+    let mut all = Attributes::of(span);
     all.text("component", "proxy");
-    all.text("node_id", record.node.id.clone());
-    all.text("zone", record.node.zone.clone());
+    all.text("node_id", &record.node.id);
+    all.text("zone", &record.node.zone);
     all.header("guid:x-request-id", outcome.request_id.as_ref());
     all.header("guid:x-client-trace-id", request.client_trace_id.as_ref());
-    let url =
-        format!("{}://{}{}", scheme(request), authority(request), cut(&path, request.max_path));
-    all.text("http.url", url);
-    all.text("http.method", request.method.to_string());
+    all.text("http.url", &common.url);
+    all.text("http.method", request.method.as_str());
     all.header_or_dash("downstream_cluster", request.downstream_cluster.as_ref());
     all.header_or_dash("user_agent", request.user_agent.as_ref());
     all.text("http.protocol", protocol(outcome.protocol));
-    all.text("peer.address", outcome.peer.ip().to_string());
-    all.text("request_size", outcome.received.to_string());
-    all.text("response_size", outcome.sent.to_string());
-    all.text("response_flags", outcome.flags.to_string());
-    all.text("http.status_code", status.to_string());
+    all.shown("peer.address", outcome.peer.ip());
+    all.shown("request_size", outcome.received);
+    all.shown("response_size", outcome.sent);
+    all.shown("response_flags", outcome.flags);
+    all.shown("http.status_code", status);
     all.cluster(record);
     if is_server_error(record) {
         all.text("error", "true");
     }
     if is_grpc(request) {
-        all.text("grpc.path", path.clone());
-        all.text("grpc.authority", authority(request));
+        all.text("grpc.path", path);
+        all.text("grpc.authority", &common.authority);
         all.header("grpc.content_type", request.content_type.as_ref());
         if let Some(code) = outcome.grpc_status {
-            all.text("grpc.status_code", code.to_string());
+            all.shown("grpc.status_code", code);
         }
         all.text("rpc.system.name", "grpc");
-        all.text("rpc.method", path.trim_start_matches('/').to_owned());
+        all.text("rpc.method", path.trim_start_matches('/'));
     }
 
     all.text("http.request.method", known_method(request));
-    let (url_path, query) = path.split_once('?').unwrap_or((&path, ""));
-    all.text("url.path", cut(url_path, request.max_path).to_owned());
+    let (url_path, query) = path.split_once('?').unwrap_or((path, ""));
+    all.text("url.path", cut(url_path, request.max_path));
     if !query.is_empty() {
-        all.text("url.query", cut(query, request.max_path).to_owned());
+        all.text("url.query", cut(query, request.max_path));
     }
     all.text("url.scheme", scheme(request));
     if status != 0 {
-        all.number("http.response.status_code", status.into());
+        all.number("http.response.status_code", status);
     }
     if is_server_error(record) {
-        let reason = match &outcome.details {
-            Some(details) if details != "via_upstream" => details.to_string(),
-            _ => status.to_string(),
-        };
-        all.text("error.type", reason);
+        match &outcome.details {
+            Some(details) if details != "via_upstream" => all.text("error.type", details),
+            _ => all.shown("error.type", status),
+        }
     }
-    let authority = authority(request);
-    let (host, port) = split_port(&authority);
+    let (host, port) = split_port(&common.authority);
     if !host.is_empty() {
-        all.text("server.address", host.to_owned());
+        all.text("server.address", host);
     }
     if let Some(port) = port {
-        all.number("server.port", port.into());
+        all.number("server.port", port);
     }
-    all.text("client.address", outcome.remote.ip().to_string());
-    all.text("network.peer.address", outcome.peer.ip().to_string());
-    all.number("network.peer.port", outcome.peer.port().into());
+    all.shown("client.address", outcome.remote.ip());
+    all.shown("network.peer.address", outcome.peer.ip());
+    all.number("network.peer.port", outcome.peer.port());
     all.text("network.protocol.name", "http");
     all.text("network.protocol.version", version(outcome.protocol));
     all.header("user_agent.original", request.user_agent.as_ref());
     if let Some(route) = &outcome.route {
-        all.text("palanquin.route.name", Arc::clone(route));
+        all.text("palanquin.route.name", route);
     }
-    for &(name, ref value) in &record.attributes {
-        all.text(name, Arc::clone(value));
+    for (name, value) in &record.attributes {
+        all.text(name, value);
     }
     all.tags(record);
-    all.0
 }
 
-fn client_attributes(record: &SpanRecord, attempt: &Attempt, number: usize) -> Vec<KeyValue> {
+fn client_attributes(
+    record: &SpanRecord,
+    common: &Common<'_>,
+    attempt: &Attempt,
+    number: usize,
+    span: &mut Message<'_>,
+) {
     let (request, outcome) = (&record.request, &record.outcome);
-    let mut all = Attributes(Vec::with_capacity(24));
+    let mut all = Attributes::of(span);
     let failed = attempt.status.is_none();
     all.text("component", "proxy");
     all.text("http.protocol", if failed { "-" } else { protocol(outcome.upstream_protocol) });
-    all.text("http.status_code", attempt.status.map_or(0, |status| status.as_u16()).to_string());
-    all.text("peer.address", Arc::clone(&attempt.host));
-    all.text("upstream_address", Arc::clone(&attempt.host));
-    let is_last = number + 1 == record.attempts.len();
-    all.text("response_flags", if is_last { outcome.flags.to_string() } else { "-".to_owned() });
+    all.shown("http.status_code", attempt.status.map_or(0, |status| status.as_u16()));
+    all.text("peer.address", &attempt.host);
+    all.text("upstream_address", &attempt.host);
+    if number + 1 == record.attempts.len() {
+        all.shown("response_flags", outcome.flags);
+    } else {
+        all.text("response_flags", "-");
+    }
     all.cluster(record);
     if number > 0 {
-        all.text("retry.count", number.to_string());
-        all.number("http.request.resend_count", i64::try_from(number).unwrap_or(i64::MAX));
+        all.shown("retry.count", number);
+        all.number("http.request.resend_count", u16::try_from(number).unwrap_or(u16::MAX));
     }
     if failed || attempt.status.is_some_and(|status| status.is_server_error()) {
         all.text("error", "true");
     }
     if failed && let Some(reason) = &outcome.transport_failure {
-        all.text("error.reason", reason.to_string());
+        all.text("error.reason", reason);
     }
 
     all.text("http.request.method", known_method(request));
-    let url = format!(
-        "{}://{}{}",
-        scheme(request),
-        authority(request),
-        cut(&path(request), request.max_path)
-    );
-    all.text("url.full", url);
+    all.text("url.full", &common.url);
     let (host, port) = split_port(&attempt.host);
-    all.text("server.address", host.to_owned());
+    all.text("server.address", host);
     if let Some(port) = port {
-        all.number("server.port", port.into());
+        all.number("server.port", port);
     }
     if let Ok(peer) = attempt.host.parse::<SocketAddr>() {
-        all.text("network.peer.address", peer.ip().to_string());
-        all.number("network.peer.port", peer.port().into());
+        all.shown("network.peer.address", peer.ip());
+        all.number("network.peer.port", peer.port());
     }
     if let Some(status) = attempt.status {
-        all.number("http.response.status_code", status.as_u16().into());
+        all.number("http.response.status_code", status.as_u16());
         all.text("network.protocol.name", "http");
         all.text("network.protocol.version", version(outcome.upstream_protocol));
     }
     match attempt.status {
-        Some(status) if status.as_u16() >= 400 => {
-            all.text("error.type", status.as_str().to_owned());
-        }
+        Some(status) if status.as_u16() >= 400 => all.text("error.type", status.as_str()),
         None => all.text("error.type", "no_response"),
         Some(_) => {}
     }
     all.tags(record);
-    all.0
 }
 
-struct Attributes(Vec<KeyValue>);
+/// The attributes of a span, each written at once.
+struct Attributes<'a, 'b> {
+    span: &'a mut Message<'b>,
+    scratch: String,
+}
 
-impl Attributes {
-    fn text(&mut self, name: impl Into<opentelemetry::Key>, value: impl Into<StringValue>) {
-        self.0.push(KeyValue::new(name, Value::String(value.into())));
+impl<'a, 'b> Attributes<'a, 'b> {
+    fn of(span: &'a mut Message<'b>) -> Self {
+        Self { span, scratch: String::new() }
     }
 
-    fn number(&mut self, name: &'static str, value: i64) {
-        self.0.push(KeyValue::new(name, value));
+    fn text(&mut self, name: &str, value: &str) {
+        self.span.text_attribute(field::ATTRIBUTES, name, value);
     }
 
-    fn header(&mut self, name: &'static str, value: Option<&HeaderValue>) {
+    /// A text that shows `value`.
+    fn shown(&mut self, name: &str, value: impl Display) {
+        self.scratch.clear();
+        write!(self.scratch, "{value}").expect("a String takes every write");
+        self.span.text_attribute(field::ATTRIBUTES, name, &self.scratch);
+    }
+
+    fn number(&mut self, name: &str, value: u16) {
+        self.span.number_attribute(field::ATTRIBUTES, name, value.into());
+    }
+
+    fn header(&mut self, name: &str, value: Option<&HeaderValue>) {
         if let Some(value) = value {
-            self.text(name, lossy(value));
+            self.text(name, &lossy(value));
         }
     }
 
-    fn header_or_dash(&mut self, name: &'static str, value: Option<&HeaderValue>) {
-        self.text(name, value.map_or_else(|| "-".to_owned(), lossy));
+    fn header_or_dash(&mut self, name: &str, value: Option<&HeaderValue>) {
+        self.text(name, &value.map_or(Cow::Borrowed("-"), lossy));
     }
 
     fn cluster(&mut self, record: &SpanRecord) {
         if let Some(cluster) = &record.outcome.cluster {
-            self.text("upstream_cluster", Arc::clone(cluster));
+            self.text("upstream_cluster", cluster);
             let stat_name = record.outcome.cluster_stat_name.as_ref().unwrap_or(cluster);
-            self.text("upstream_cluster.name", Arc::clone(stat_name));
+            self.text("upstream_cluster.name", stat_name);
         }
     }
 
     fn tags(&mut self, record: &SpanRecord) {
         for (name, tag) in &record.tags {
             match tag {
-                Tag::Header(value) => self.text(Arc::clone(name), lossy(value)),
-                Tag::Text(value) => self.text(Arc::clone(name), Arc::clone(value)),
+                Tag::Header(value) => self.text(name, &lossy(value)),
+                Tag::Text(value) => self.text(name, value),
             }
         }
     }
@@ -283,12 +324,6 @@ fn is_grpc(request: &RequestFacts) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-fn trace_state(header: Option<&HeaderValue>) -> TraceState {
-    use std::str::FromStr;
-    let text = header.and_then(|value| value.to_str().ok());
-    text.and_then(|text| TraceState::from_str(text).ok()).unwrap_or_default()
-}
-
 fn scheme(request: &RequestFacts) -> &'static str {
     match request.scheme {
         Scheme::Http => "http",
@@ -296,17 +331,17 @@ fn scheme(request: &RequestFacts) -> &'static str {
     }
 }
 
-fn authority(request: &RequestFacts) -> String {
+fn authority(request: &RequestFacts) -> Cow<'_, str> {
     match request.uri.authority() {
-        Some(authority) => authority.to_string(),
-        None => request.host.as_ref().map_or_else(String::new, lossy),
+        Some(authority) => Cow::Borrowed(authority.as_str()),
+        None => request.host.as_ref().map_or(Cow::Borrowed(""), lossy),
     }
 }
 
-fn path(request: &RequestFacts) -> String {
+fn path(request: &RequestFacts) -> Cow<'_, str> {
     match &request.original_path {
         Some(path) => lossy(path),
-        None => request.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        None => Cow::Borrowed(request.uri.path_and_query().map_or("", |path| path.as_str())),
     }
 }
 
@@ -356,8 +391,8 @@ fn split_port(address: &str) -> (&str, Option<u16>) {
 }
 
 /// Attributes are UTF-8: other bytes become U+FFFD.
-fn lossy(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
+fn lossy(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 /// The first `limit` bytes, less a character cut in two.

@@ -64,13 +64,7 @@ async fn send(
     mut queue: mpsc::Receiver<Vec<SpanRecord>>,
     stats: Arc<Scope>,
 ) {
-    let collector = match Collector::new(&config, channel) {
-        Ok(collector) => Some(collector),
-        Err(error) => {
-            warn!(%error, cluster = %config.cluster, "spans cannot be exported");
-            None
-        }
-    };
+    let mut collector = Collector::new(&config, channel);
     let mut failures = 0_u64;
     while let Some(mut batch) = queue.recv().await {
         while batch.len() < BATCH
@@ -78,10 +72,6 @@ async fn send(
         {
             batch.extend(more);
         }
-        let Some(collector) = &collector else {
-            lost(&stats, &batch);
-            continue;
-        };
         match collector.export(&batch).await {
             Ok(()) => {
                 failures = 0;

@@ -2,8 +2,8 @@
 //!
 //! The path of a span: [`start`] reads the request's context and decides; [`RequestSpan`] lives with the
 //! request if it is recorded; at the end it becomes a [`SpanRecord`] in the worker's buffer; batches of
-//! these go through a bounded queue to [`export`] on the control thread, where they become
-//! OpenTelemetry's types and leave.
+//! these go through a bounded queue to [`export`] on the control thread, where they are written as
+//! OTLP and leave.
 //!
 //! A request that is not recorded costs a `traceparent`: its context is passed on with the sampled flag
 //! off and a span id of ours, never the client's.
@@ -11,6 +11,7 @@
 mod attributes;
 mod batch;
 pub(crate) mod context;
+mod encode;
 mod otlp;
 mod record;
 mod sampler;
