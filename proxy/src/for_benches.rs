@@ -41,6 +41,7 @@ impl Exchange {
             manager,
             worker: Worker::new(0, published, telemetry.worker()),
             drain,
+            timers: Rc::default(),
         }))
     }
 

@@ -56,10 +56,10 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Starts the clocks.
-    pub fn start(now: Instant) -> Self {
+    /// Starts the clocks: `now` by the monotonic one, `start_time` by the wall clock.
+    pub fn start(now: Instant, start_time: SystemTime) -> Self {
         Self {
-            start_time: SystemTime::now(),
+            start_time,
             start: now,
             request_end: None,
             upstream_start: None,
@@ -140,11 +140,16 @@ pub struct StreamInfo {
 impl StreamInfo {
     /// The facts at the first moment of a stream.
     pub fn begin(connection: Rc<ConnectionInfo>, now: Instant) -> Self {
+        Self::begin_at(connection, now, SystemTime::now())
+    }
+
+    /// As [`Self::begin`], where the wall clock was read already.
+    pub fn begin_at(connection: Rc<ConnectionInfo>, now: Instant, start_time: SystemTime) -> Self {
         Self {
             remote: connection.remote,
             connection,
             protocol: None,
-            timing: Timing::start(now),
+            timing: Timing::start(now, start_time),
             request_id: None,
             route_name: None,
             virtual_host: None,

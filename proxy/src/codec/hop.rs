@@ -19,8 +19,7 @@ const PROTECTED: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "x-forwarde
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     name == header::CONNECTION
         || name == header::TRANSFER_ENCODING
-        || name.as_str() == "keep-alive"
-        || name.as_str() == "proxy-connection"
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
 /// What `te` may say to the next hop: only that trailers are welcome.
@@ -95,6 +94,12 @@ impl ConnectionOptions {
 /// filter); `upgrade` goes too. Returns what `Connection` said.
 pub fn strip(headers: &mut HeaderMap) -> Result<ConnectionOptions, Refused> {
     let mut options = ConnectionOptions::default();
+    // Most messages have none: one look at the names is cheaper than a look-up for each.
+    let is_concerned =
+        |name: &HeaderName| is_hop_by_hop(name) || name == header::UPGRADE || name == header::TE;
+    if !headers.keys().any(is_concerned) {
+        return Ok(options);
+    }
     for value in headers.get_all(header::CONNECTION) {
         options.add(value.as_bytes())?;
     }

@@ -189,6 +189,7 @@ async fn http(
         manager: Arc::clone(manager),
         worker: Rc::clone(worker),
         drain: drain.clone(),
+        timers: Rc::default(),
     });
     let meter = Rc::new(Meter::default());
     let counted = HttpCounted::begin(manager, version, encrypted);

@@ -16,6 +16,7 @@ use palanquin_filter_api::stats::http as stat;
 use super::exchange;
 use super::reply::ReplyForm;
 use super::stream::Stream;
+use super::timeouts::SpareTimers;
 use crate::codec::Drain;
 use crate::codec::Service;
 use crate::codec::Violation;
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
     /// Whether the connection, or the whole process, is on its way out.
     pub(crate) drain: Drain,
+    /// Timers that its requests hand on.
+    pub(crate) timers: Rc<SpareTimers>,
 }
 
 impl Connection {
@@ -41,7 +44,6 @@ impl Connection {
 pub(crate) struct ConnectionService(pub(crate) Rc<Connection>);
 
 impl Service for ConnectionService {
-    #[expect(clippy::large_futures, reason = "the codec decides whether it is boxed")]
     async fn call(&self, request: Request<Body>) -> Response<Body> {
         exchange::handle(request, &self.0).await
     }

@@ -31,7 +31,6 @@ use crate::telemetry::trace;
 use crate::upstream::forward::forward;
 
 /// Serves `request`. Never fails: what goes wrong becomes an answer.
-#[expect(clippy::large_futures, reason = "part of its connection's task, or boxed by the codec")]
 pub(crate) async fn handle(
     mut request: Request<Body>,
     connection: &Rc<Connection>,
@@ -58,7 +57,6 @@ pub(crate) fn finish(mut stream: Box<Stream>, mut response: Response<Body>) -> R
 }
 
 /// From the request to upstream's response, or to a reason why there is none.
-#[expect(clippy::large_futures, reason = "as `handle`, whose part it is")]
 async fn respond(
     request: &mut Request<Body>,
     stream: &mut Stream,
@@ -77,7 +75,9 @@ async fn respond(
     admitted?;
     let forwarded = select(request, stream); // 4. virtual host -> route -> weighted cluster
     trace::start(request, stream);
-    stream.keep(request);
+    if forwarded.is_err() || !stream.is_forwarded_at_once() {
+        stream.keep(request);
+    }
     forwarded?;
     if let Some(chain) = stream.chain() {
         chain.on_request(request, &mut stream.cx).await?; // 5. filters, downwards
@@ -140,7 +140,8 @@ fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Lo
         return Ok(());
     };
     let host = &routes.table.virtual_hosts[virtual_host];
-    let plaintext = forwarded_proto(request) != Some("https");
+    let scheme = forwarded_proto(request);
+    let plaintext = scheme != Some("https");
     let internal = stream.origin.is_some_and(|origin| origin.internal);
     if plaintext
         && (host.require_tls == RequireTls::All
@@ -150,7 +151,7 @@ fn select(request: &mut Request<Body>, stream: &mut Stream) -> Result<(), Box<Lo
     }
     let found = {
         let cx = MatchCx {
-            scheme: forwarded_proto(request).unwrap_or_else(|| connection.scheme()),
+            scheme: scheme.unwrap_or_else(|| connection.scheme()),
             tls: connection.info.tls.as_deref(),
             metadata: &stream.cx.metadata,
             rng: &connection.worker.rng,

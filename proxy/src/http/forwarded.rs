@@ -33,31 +33,62 @@ pub(crate) fn request(
     manager: &ConnectionManager,
     internal_only: &[http::HeaderName],
 ) -> Origin {
-    let origin = client_address(headers, connection, manager);
-    forwarded_proto(headers, connection, manager);
-    headers.remove(names::X_ENVOY_INTERNAL);
+    let present = Present::among(headers);
+    let origin = client_address(headers, connection, manager, present);
+    forwarded_proto(headers, connection, manager, present);
+    if present.envoy {
+        headers.remove(names::X_ENVOY_INTERNAL);
+    }
     if origin.internal {
         headers.insert(names::X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
     } else {
-        remove_internal(headers, origin.edge, internal_only);
+        remove_internal(headers, origin.edge, internal_only, present);
     }
     if origin.edge
         && let Ok(address) = HeaderValue::from_str(&origin.remote.ip().to_string())
     {
         headers.insert(names::X_ENVOY_EXTERNAL_ADDRESS, address);
     }
-    client_certificate(headers, connection, manager);
+    client_certificate(headers, connection, manager, present);
     origin
+}
+
+/// Which of the fields in question a request came with. Nearly all have none of them: one look at the names is
+/// cheaper than twenty look-ups.
+#[derive(Debug, Clone, Copy, Default)]
+struct Present {
+    /// One that begins with `x-envoy-`.
+    envoy: bool,
+    forwarded_client_cert: bool,
+    forwarded_for: bool,
+    forwarded_proto: bool,
+}
+
+impl Present {
+    fn among(headers: &HeaderMap) -> Self {
+        let mut present = Self::default();
+        for name in headers.keys() {
+            match name.as_str().strip_prefix("x-") {
+                None => {}
+                Some("forwarded-client-cert") => present.forwarded_client_cert = true,
+                Some("forwarded-for") => present.forwarded_for = true,
+                Some("forwarded-proto") => present.forwarded_proto = true,
+                Some(rest) => present.envoy |= rest.starts_with("envoy-"),
+            }
+        }
+        present
+    }
 }
 
 fn client_address(
     headers: &mut HeaderMap,
     connection: &ConnectionInfo,
     manager: &ConnectionManager,
+    present: Present,
 ) -> Origin {
     let hops = manager.xff_num_trusted_hops as usize;
     let (remote, single) = if manager.use_remote_address {
-        let single = !headers.contains_key(names::X_FORWARDED_FOR);
+        let single = !present.forwarded_for;
         let remote = match hops.checked_sub(1) {
             Some(skip) => last_forwarded(headers, skip).map_or(connection.remote, with_port_zero),
             None => connection.remote,
@@ -66,10 +97,12 @@ fn client_address(
             append_forwarded_for(headers, connection.remote.ip());
         }
         (remote, single)
+    } else if !present.forwarded_for {
+        (connection.remote, true)
     } else {
         match last_forwarded(headers, hops) {
             Some(address) => (with_port_zero(address), forwarded_count(headers) == 1),
-            None => (connection.remote, !headers.contains_key(names::X_FORWARDED_FOR)),
+            None => (connection.remote, false),
         }
     };
     let internal = single && is_internal(manager, remote.ip());
@@ -119,16 +152,22 @@ fn forwarded_proto(
     headers: &mut HeaderMap,
     connection: &ConnectionInfo,
     manager: &ConnectionManager,
+    present: Present,
 ) {
     let trusted = !manager.use_remote_address || manager.xff_num_trusted_hops > 0;
-    if !trusted || !headers.contains_key(names::X_FORWARDED_PROTO) {
+    if !trusted || !present.forwarded_proto {
         let scheme = if connection.tls.is_some() { "https" } else { "http" };
         headers.insert(names::X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     }
 }
 
 /// Removes what only the mesh may say.
-fn remove_internal(headers: &mut HeaderMap, edge: bool, internal_only: &[http::HeaderName]) {
+fn remove_internal(
+    headers: &mut HeaderMap,
+    edge: bool,
+    internal_only: &[http::HeaderName],
+    present: Present,
+) {
     const INTERNAL: [http::HeaderName; 14] = [
         names::X_ENVOY_RETRIABLE_STATUS_CODES,
         names::X_ENVOY_RETRIABLE_HEADER_NAMES,
@@ -155,8 +194,7 @@ fn remove_internal(headers: &mut HeaderMap, edge: bool, internal_only: &[http::H
         names::X_ENVOY_PEER_METADATA,
         names::X_ENVOY_PEER_METADATA_ID,
     ];
-    // Nearly every request has none of them: one look at the names is cheaper than 14 look-ups.
-    if headers.keys().any(|name| name.as_str().starts_with("x-envoy-")) {
+    if present.envoy {
         for name in &INTERNAL {
             headers.remove(name);
         }
@@ -176,6 +214,7 @@ fn client_certificate(
     headers: &mut HeaderMap,
     connection: &ConnectionInfo,
     manager: &ConnectionManager,
+    present: Present,
 ) {
     let rules = &manager.forward_client_cert;
     let tls = connection.tls.as_deref();
@@ -201,8 +240,9 @@ fn client_certificate(
                 headers.insert(names::X_FORWARDED_CLIENT_CERT, value);
             }
         }
-        (ForwardClientCertMode::Sanitize, _) | (_, None) => {
+        (ForwardClientCertMode::Sanitize, _) | (_, None) if present.forwarded_client_cert => {
             headers.remove(names::X_FORWARDED_CLIENT_CERT);
         }
+        (ForwardClientCertMode::Sanitize, _) | (_, None) => {}
     }
 }

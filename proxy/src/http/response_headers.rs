@@ -22,7 +22,7 @@ pub(crate) fn finish(response: &mut Response<Body>, stream: &mut Stream) {
     let manager = &stream.connection.manager;
     let headers = response.headers_mut();
     if !headers.contains_key(header::DATE) {
-        headers.insert(header::DATE, date());
+        headers.insert(header::DATE, date(stream.time_of_response()));
     }
     match manager.server_header {
         ServerHeader::Overwrite => {
@@ -48,7 +48,7 @@ pub(crate) fn finish(response: &mut Response<Body>, stream: &mut Stream) {
 }
 
 /// The date in HTTP's form (RFC 9110 §5.6.7), made once a second and worker.
-fn date() -> HeaderValue {
+fn date(now: SystemTime) -> HeaderValue {
     struct Made {
         second: u64,
         value: HeaderValue,
@@ -61,7 +61,6 @@ fn date() -> HeaderValue {
             format: TimeFormat::compile("%a, %d %b %Y %H:%M:%S GMT"),
         });
     }
-    let now = SystemTime::now();
     let second = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     DATE.with_borrow_mut(|made| {
         if made.second != second {

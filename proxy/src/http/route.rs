@@ -1,6 +1,7 @@
 //! Which route a request takes.
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -77,7 +78,8 @@ pub(crate) fn select(
     request: &Request<Body>,
     cx: &MatchCx<'_>,
 ) -> Option<Matched> {
-    let view = view(request, cx.scheme);
+    // Only matchers of headers look at it: most routes have none.
+    let view = LazyCell::new(|| view(request, cx.scheme));
     let path = request.uri().path();
     let connect = request.method() == Method::CONNECT
         || request.extensions().get::<Upgrade>().is_some_and(|up| up.protocol == "CONNECT");
@@ -103,10 +105,10 @@ pub(crate) fn view<'a>(request: &'a Request<Body>, scheme: &'a str) -> RequestVi
     }
 }
 
-fn matches(
+fn matches<'a>(
     rule: &RouteMatch,
-    request: &Request<Body>,
-    view: &RequestView<'_>,
+    request: &'a Request<Body>,
+    view: &LazyCell<RequestView<'a>, impl FnOnce() -> RequestView<'a>>,
     path: &str,
     connect: bool,
     cx: &MatchCx<'_>,

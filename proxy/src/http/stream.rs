@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::Request;
@@ -15,6 +16,7 @@ use http::Version;
 use palanquin_config::ir::format::CapturedRequest;
 use palanquin_config::ir::format::FormatCx;
 use palanquin_config::ir::http::ConnectionManager;
+use palanquin_config::ir::route::RouteAction;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::FilterChain;
 use palanquin_filter_api::LocalReply;
@@ -67,7 +69,8 @@ impl Stream {
     ) -> Box<Self> {
         let now = Instant::now();
         let manager = &connection.manager;
-        let mut info = StreamInfo::begin(Rc::clone(&connection.info), now);
+        let start_time = connection.worker.clock.at(now);
+        let mut info = StreamInfo::begin_at(Rc::clone(&connection.info), now, start_time);
         info.protocol = Some(request.version());
         manager.stats.inc(stat::DOWNSTREAM_RQ_TOTAL);
         manager.stats.inc(match request.version() {
@@ -87,6 +90,7 @@ impl Stream {
                 manager.stream_idle_timeout,
                 manager.max_stream_duration,
                 manager.request_timeout,
+                &connection.timers,
             ),
             origin: None,
             form: ReplyForm {
@@ -116,8 +120,17 @@ impl Stream {
         self.chain.clone()
     }
 
-    /// Keeps what is read of the request when it is gone. Called when the request is known, and once more
-    /// when it leaves: logs show what was sent.
+    /// Whether nothing stands between the routing of the request and its forwarding.
+    pub(crate) fn is_forwarded_at_once(&self) -> bool {
+        let is_forwarded = |matched: &Matched| match matched.route().action {
+            RouteAction::Forward(_) => true,
+            RouteAction::DirectResponse(_) | RouteAction::Redirect(_) => false,
+        };
+        self.chain.is_none() && self.matched.as_ref().is_some_and(is_forwarded)
+    }
+
+    /// Keeps what is read of the request when it is gone. Called when the request is known, unless it [leaves at
+    /// once](Self::is_forwarded_at_once), and again when it leaves: logs show what was sent.
     pub(crate) fn keep(&mut self, request: &Request<Body>) {
         let connection = &self.connection;
         let scheme = connection.scheme();
@@ -148,22 +161,29 @@ impl Stream {
         reply::render(reply, self.form, |response| rewrite::local_reply(response, self))
     }
 
+    /// The time of day when the response came, from upstream or from ourselves: now.
+    pub(crate) fn time_of_response(&self) -> SystemTime {
+        let now = self.cx.info.timing.upstream_response.unwrap_or_else(Instant::now);
+        self.connection.worker.clock.at(now)
+    }
+
     /// Lets the stream end with the body of `response`. A body that is here already ends it now.
     pub(crate) fn attach_to(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.cx.info.response_code = Some(response.status());
-        self.cx.info.timing.response_start = Some(Instant::now());
+        let now = Instant::now();
+        self.cx.info.timing.response_start = Some(now);
         self.captured.response(&self.connection.manager.access_logs, response.headers());
         if self.cx.info.grpc_status.is_none() {
             self.cx.info.grpc_status = grpc_status(response.headers());
         }
         match response.body() {
             Body::Empty => {
-                self.end();
+                self.end_at(now);
                 response
             }
             Body::Full(bytes) => {
                 self.cx.info.bytes_sent = bytes.len() as u64;
-                self.end();
+                self.end_at(now);
                 response
             }
             Body::Stream(_) => response.map(|body| super::response_body::attach(body, self)),
@@ -172,10 +192,15 @@ impl Stream {
 
     /// The exchange is over; later calls do nothing.
     pub(crate) fn end(&mut self) {
+        if !self.ended {
+            self.end_at(Instant::now());
+        }
+    }
+
+    fn end_at(&mut self, now: Instant) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let now = Instant::now();
         let info = &mut self.cx.info;
         info.timing.end = Some(now);
         match &self.request_progress {

@@ -1,9 +1,13 @@
 //! The time limits of one stream, watched by one timer.
 //!
 //! The timer is registered only when the stream really waits; a request that is answered at once pays for
-//! a few comparisons.
+//! a few comparisons. A stream that ends hands its timer, still registered, on to the next of its connection:
+//! it fires too early then, finds that the deadline is a later one, and is set again. So a connection under
+//! load registers a timer once in a while and not for every request.
 
+use std::cell::RefCell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -60,6 +64,28 @@ pub(crate) struct Timeouts {
     request: Option<Instant>,
     response: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
+    spare: Rc<SpareTimers>,
+}
+
+/// Timers of one connection that no stream uses now. Each may fire at any time and wake whoever used it last, who
+/// finds nothing to do.
+#[derive(Debug, Default)]
+pub(crate) struct SpareTimers(RefCell<Vec<Pin<Box<Sleep>>>>);
+
+impl SpareTimers {
+    /// More than are kept are dropped: the streams of a busy HTTP/2 connection at a time.
+    const KEPT: usize = 32;
+
+    fn take(&self) -> Option<Pin<Box<Sleep>>> {
+        self.0.borrow_mut().pop()
+    }
+
+    fn put(&self, sleep: Pin<Box<Sleep>>) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < Self::KEPT {
+            kept.push(sleep);
+        }
+    }
 }
 
 impl Timeouts {
@@ -69,6 +95,7 @@ impl Timeouts {
         idle: Option<Duration>,
         max_duration: Option<Duration>,
         request: Option<Duration>,
+        spare: &Rc<SpareTimers>,
     ) -> Self {
         Self {
             idle,
@@ -77,6 +104,7 @@ impl Timeouts {
             request: request.map(|limit| now + limit),
             response: None,
             sleep: None,
+            spare: Rc::clone(spare),
         }
     }
 
@@ -117,10 +145,12 @@ impl Timeouts {
         loop {
             let Some((deadline, expired)) = self.next() else { return Poll::Pending };
             let deadline = tokio::time::Instant::from_std(deadline);
-            let sleep =
-                self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-            // An event moved the idle limit: the timer may fire early and is then set again, which is
-            // cheaper than moving it with every event.
+            let sleep = self.sleep.get_or_insert_with(|| {
+                let spare = self.spare.take();
+                spare.unwrap_or_else(|| Box::pin(tokio::time::sleep_until(deadline)))
+            });
+            // An event moved the idle limit, or the timer is another stream's: it may fire early and is then
+            // set again, which is cheaper than moving it with every event.
             if sleep.deadline() > deadline {
                 sleep.as_mut().reset(deadline);
             }
@@ -145,17 +175,29 @@ impl Timeouts {
     }
 }
 
+impl Drop for Timeouts {
+    fn drop(&mut self) {
+        if let Some(sleep) = self.sleep.take() {
+            self.spare.put(sleep);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
 
     use super::*;
 
+    fn start(now: Instant, idle: Option<Duration>) -> Timeouts {
+        Timeouts::start(now, idle, None, None, &Rc::default())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_earliest_limit_is_reached_first() {
         let now = tokio::time::Instant::now().into_std();
         let hour = Some(Duration::from_hours(1));
-        let mut timeouts = Timeouts::start(now, hour, hour, None);
+        let mut timeouts = Timeouts::start(now, hour, hour, None, &Rc::default());
         timeouts.set_response_deadline(Some(now + Duration::from_secs(15)));
         assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Response);
     }
@@ -163,9 +205,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_limit_that_was_brought_forward_counts() {
         let now = tokio::time::Instant::now().into_std();
-        let mut timeouts = Timeouts::start(now, Some(Duration::from_mins(5)), None, None);
+        let mut timeouts = start(now, Some(Duration::from_mins(5)));
         assert!(poll_fn(|cx| Poll::Ready(timeouts.poll(cx))).await.is_pending());
         timeouts.set_response_deadline(Some(now + Duration::from_secs(1)));
         assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Response);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_of_an_earlier_stream_does_not_shorten_the_limit() {
+        let spare = Rc::default();
+        let begun = tokio::time::Instant::now();
+        let limit = Duration::from_secs(15);
+        for pause in [Duration::ZERO, Duration::from_secs(5), Duration::from_mins(1)] {
+            tokio::time::sleep(pause).await;
+            let now = tokio::time::Instant::now().into_std();
+            let mut timeouts = Timeouts::start(now, Some(limit), None, None, &spare);
+            assert!(poll_fn(|cx| Poll::Ready(timeouts.poll(cx))).await.is_pending());
+        }
+        let now = tokio::time::Instant::now();
+        let mut timeouts = Timeouts::start(now.into_std(), Some(limit), None, None, &spare);
+        assert_eq!(poll_fn(|cx| timeouts.poll(cx)).await, Expired::Idle);
+        assert_eq!(now.elapsed(), limit);
+        assert_eq!(begun.elapsed(), Duration::from_secs(80));
+        drop(timeouts);
+        assert_eq!(spare.0.borrow().len(), 1);
     }
 }

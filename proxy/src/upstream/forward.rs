@@ -51,6 +51,7 @@ pub(crate) async fn forward(
     let cluster = name.as_deref().and_then(|name| stream.snapshot.cluster(name));
     stream.cx.info.upstream.cluster = name;
     let Some(cluster) = cluster else {
+        stream.keep(&request);
         manager.stats.inc(http_stat::NO_CLUSTER);
         return Err(Box::new(
             LocalReply::new(action.cluster_not_found, "cluster_not_found")
@@ -185,7 +186,8 @@ async fn send_once(
     if let Some(span) = &mut stream.span {
         span.begin_attempt(&mut request.head.headers, host.name());
     }
-    stream.cx.info.timing.upstream_start.get_or_insert_with(Instant::now);
+    let begun = Instant::now();
+    stream.cx.info.timing.upstream_start.get_or_insert(begun);
     let mut sending = pin!(cluster.send(&host, request, action.priority));
     let mut deadline_set = false;
     let result = poll_fn(|cx| {
@@ -197,7 +199,8 @@ async fn send_once(
         {
             deadline_set = true;
             stream.timeouts.request_complete();
-            stream.timeouts.set_response_deadline(attempts.deadline(Instant::now()));
+            let complete = stream.request_progress.as_ref().and_then(|body| body.end());
+            stream.timeouts.set_response_deadline(attempts.deadline(complete.unwrap_or(begun)));
         }
         if attempts.poll_per_try(cx).is_ready() {
             cluster.stats().inc(stat::UPSTREAM_RQ_PER_TRY_TIMEOUT);

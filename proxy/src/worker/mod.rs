@@ -1,5 +1,6 @@
 //! A worker: one thread, one event loop, and everything a request on it may touch.
 
+mod clock;
 mod rng;
 mod snapshot;
 mod spawn;
@@ -9,6 +10,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+pub use clock::WallClock;
 pub use rng::Rng;
 pub use snapshot::LocalRoutes;
 pub use snapshot::WorkerSnapshot;
@@ -23,6 +25,8 @@ use crate::snapshot::SnapshotCell;
 pub struct Worker {
     /// Its number, from 0.
     pub id: usize,
+    /// The time of day.
+    pub clock: WallClock,
     /// Random numbers.
     pub rng: Rng,
     /// Its part of telemetry: spans and log lines on their way out.
@@ -45,6 +49,7 @@ impl Worker {
         let pinned = Rc::new(WorkerSnapshot::new(published.load_full(), None));
         Rc::new(Self {
             id,
+            clock: WallClock::default(),
             rng: Rng::from_system(),
             telemetry,
             published,

@@ -19,6 +19,9 @@ use super::chunked::Malformed;
 use super::settings::HeadLimits;
 use super::settings::Underscores;
 
+/// Fields that a proxy adds to a message: a map that has to grow for them is built twice.
+const ADDED_FIELDS: usize = 6;
+
 /// What the fields of a message say.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
@@ -52,7 +55,8 @@ impl Fields {
         base: usize,
         underscores: Underscores,
     ) -> Result<Self, Violation> {
-        let mut fields = Self { headers: HeaderMap::with_capacity(raw.len()), ..Self::default() };
+        let headers = HeaderMap::with_capacity(raw.len() + ADDED_FIELDS);
+        let mut fields = Self { headers, ..Self::default() };
         for field in raw {
             let value = field.value.trim_ascii_end();
             fields.bytes += field.name.len() + value.len() + 3;

@@ -26,6 +26,8 @@ const MAX_TURN: usize = READ;
 /// Write buffers that a worker keeps for its connections, and the largest it keeps.
 const MAX_SPARE_BUFFERS: usize = 64;
 const MAX_SPARE_CAPACITY: usize = 64 * 1024;
+/// The smallest buffer that is made.
+const MIN_CAPACITY: usize = 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
@@ -114,7 +116,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for BufferedIo<T> {
             target.put_slice(now);
             if !later.is_empty() {
                 shared.unread = take_spare();
-                shared.unread.extend_from_slice(later);
+                append(&mut shared.unread, later);
             }
             Poll::Ready(Ok(()))
         })
@@ -143,7 +145,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for BufferedIo<T> {
             shared.unwritten = take_spare();
         }
         for slice in slices {
-            shared.unwritten.extend_from_slice(slice);
+            append(&mut shared.unwritten, slice);
         }
         Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()))
     }
@@ -161,6 +163,17 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for BufferedIo<T> {
         std::task::ready!(shared.flush(cx))?;
         Pin::new(&mut shared.io).poll_shutdown(cx)
     }
+}
+
+/// Appends to a buffer that grows by powers of two: one that a busy connection has used is large enough for the
+/// next turn, and not a little too large to be kept.
+fn append(buffer: &mut Vec<u8>, bytes: &[u8]) {
+    let length = buffer.len() + bytes.len();
+    if length > buffer.capacity() {
+        let capacity = length.next_power_of_two().max(MIN_CAPACITY);
+        buffer.reserve_exact(capacity - buffer.len());
+    }
+    buffer.extend_from_slice(bytes);
 }
 
 fn take_spare() -> Vec<u8> {
