@@ -64,6 +64,18 @@ impl Channel {
         self.send_record(ContentType::Alert, std::iter::once(&body[..]), 2)
     }
 
+    /// Sends data of the application; `length` is that of all pieces together, and at most [`MAX_PLAIN`].
+    pub(crate) fn send_data<'a>(
+        &mut self,
+        pieces: impl Iterator<Item = &'a [u8]>,
+        length: usize,
+    ) -> Result<(), Error> {
+        match &mut self.sealer {
+            Some(sealer) => sealer.seal_data(pieces, length, &mut self.output),
+            None => self.send_record(ContentType::ApplicationData, pieces, length),
+        }
+    }
+
     /// Sends one record; `length` is that of all pieces together, and at most [`MAX_PLAIN`].
     pub(crate) fn send_record<'a>(
         &mut self,

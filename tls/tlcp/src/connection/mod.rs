@@ -175,7 +175,7 @@ impl Connection {
         while written < total && (written == 0 || self.channel.output().len() < limit) {
             let length = (total - written).min(MAX_PLAIN);
             let part = range_of(pieces, written..written + length);
-            self.channel.send_record(ContentType::ApplicationData, part, length)?;
+            self.channel.send_data(part, length)?;
             written += length;
         }
         Ok(written)

@@ -19,16 +19,16 @@ use super::mask;
 use crate::codec::ContentType;
 use crate::error::Error;
 
-const BLOCK: usize = 16;
-const MAC: usize = 32;
+pub(super) const BLOCK: usize = 16;
+pub(super) const MAC: usize = 32;
 /// The most that padding takes: 255 bytes and the byte that says so.
 const MAX_PADDING: usize = 256;
 
 pub(crate) struct CbcSealer {
-    cipher: Sm4Cbc,
+    pub(super) cipher: Sm4Cbc,
     /// Knows the key; cloned for each record.
-    mac: HmacSm3,
-    sequence: Sequence,
+    pub(super) mac: HmacSm3,
+    pub(super) sequence: Sequence,
 }
 
 pub(crate) struct CbcOpener {

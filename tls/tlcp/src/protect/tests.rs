@@ -27,6 +27,33 @@ fn records_of_every_length_open_as_they_were_sealed() {
     }
 }
 
+/// Data of every size comes out as it went in, in however many records.
+#[test]
+fn data_that_is_cut_into_records_opens_as_it_was_sealed() {
+    for bulk in [Bulk::Cbc, Bulk::Gcm] {
+        let (mut sealer, mut opener) = (Sealer::new(bulk, &keys()), Opener::new(bulk, &keys()));
+        for length in [0, 1, 3071, 3072, 3073, 4096, 5000, 8191, 8192, 12_345, 16_383, MAX_PLAIN] {
+            let plain: Vec<u8> = (0..length).map(|at| (at * 7) as u8).collect();
+            let mut out = Vec::new();
+            sealer.seal_data(plain.chunks(777), length, &mut out).unwrap();
+            let (mut opened, mut records, mut rest) = (Vec::new(), 0, &mut out[..]);
+            while !rest.is_empty() {
+                let (header, body) = rest.split_at_mut(HEADER_LEN);
+                assert_eq!(header[..3], [23, 1, 1]);
+                let size = usize::from(u16::from_be_bytes([header[3], header[4]]));
+                let (body, next) = body.split_at_mut(size);
+                let range = opener.open(ContentType::ApplicationData, body).unwrap();
+                opened.extend_from_slice(&body[range]);
+                (records, rest) = (records + 1, next);
+            }
+            assert_eq!(opened, plain);
+            let expected =
+                if bulk == Bulk::Cbc && length >= 3072 { (length / 1024).min(8) } else { 1 };
+            assert_eq!(records, expected, "{length}");
+        }
+    }
+}
+
 #[test]
 fn a_record_of_another_type_does_not_open() {
     for bulk in [Bulk::Cbc, Bulk::Gcm] {
