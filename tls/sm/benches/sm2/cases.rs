@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use palanquin_sm::sm2::DEFAULT_ID;
+use palanquin_sm::sm2::PreparedKey;
 use palanquin_sm::sm2::PrivateKey;
 use palanquin_sm::sm2::PublicKey;
 use palanquin_sm::sm2::exchange;
@@ -12,8 +13,18 @@ use palanquin_sm::sm2::exchange::Role;
 pub(crate) const COLUMNS: &[&str] = &["ours", "RustCrypto"];
 
 /// The rows' order.
-pub(crate) const ROWS: &[&str] =
-    &["sign", "verify", "ecdh", "encrypt", "decrypt", "exchange", "generate", "read point"];
+pub(crate) const ROWS: &[&str] = &[
+    "sign",
+    "verify",
+    "verify, prepared",
+    "prepare",
+    "ecdh",
+    "encrypt",
+    "decrypt",
+    "exchange",
+    "generate",
+    "read point",
+];
 
 pub(crate) struct Case {
     pub(crate) row: &'static str,
@@ -48,6 +59,14 @@ fn ours() -> Vec<Case> {
     let verifier = key.public_key().clone();
     cases.push(case("verify", "ours", move || {
         assert!(verifier.verify(DEFAULT_ID, &[&MESSAGE], &signature).is_ok());
+    }));
+    let prepared = PreparedKey::new(key.public_key());
+    cases.push(case("verify, prepared", "ours", move || {
+        assert!(prepared.verify(DEFAULT_ID, &[&MESSAGE], &signature).is_ok());
+    }));
+    let (_, b) = own();
+    cases.push(case("prepare", "ours", move || {
+        black_box(PreparedKey::new(&b));
     }));
     let (a, b) = own();
     cases.push(case("ecdh", "ours", move || {

@@ -12,6 +12,7 @@ use crate::sm2::Signature;
 /// One call of a [`KeyOps`] with its inputs.
 #[derive(Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "one value for each handshake, moved once or twice")]
 pub enum Operation {
     /// [`KeyOps::decrypt`].
     Decrypt {

@@ -76,7 +76,7 @@ pub enum Prf {
 pub fn decrypt_pkcs8(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
     let locked = Locked::read(der)?;
     let mut key = Zeroizing::new(vec![0; locked.cipher.key_length()]);
-    derive(locked.prf, locked.iterations, locked.salt, passphrase, &mut key)?;
+    derive(locked.prf, locked.iterations, locked.salt, passphrase, &mut key);
     let mut data = Zeroizing::new(locked.data.to_vec());
     if data.is_empty() || data.len() % 16 != 0 {
         return Err(KeyFileError::Passphrase);
@@ -109,7 +109,7 @@ pub(super) fn encrypt_pkcs8(
     sm2::fill_random(&mut salt).map_err(KeyFileError::Write)?;
     sm2::fill_random(&mut iv).map_err(KeyFileError::Write)?;
     let mut key = Zeroizing::new(vec![0; cipher.key_length()]);
-    derive(prf, checked(iterations)?, &salt, passphrase, &mut key)?;
+    derive(prf, checked(iterations)?, &salt, passphrase, &mut key);
     let padding = 16 - info.len() % 16;
     let mut data = Zeroizing::new(Vec::with_capacity(info.len() + padding));
     data.extend_from_slice(info);
@@ -214,26 +214,15 @@ fn checked(iterations: u32) -> Result<NonZeroU32, KeyFileError> {
 }
 
 /// PBKDF2 (RFC 8018 §5.2).
-fn derive(
-    prf: Prf,
-    iterations: NonZeroU32,
-    salt: &[u8],
-    passphrase: &[u8],
-    out: &mut [u8],
-) -> Result<(), KeyFileError> {
+fn derive(prf: Prf, iterations: NonZeroU32, salt: &[u8], passphrase: &[u8], out: &mut [u8]) {
     let algorithm = match prf {
         Prf::HmacSha1 => pbkdf2::PBKDF2_HMAC_SHA1,
         Prf::HmacSha256 => pbkdf2::PBKDF2_HMAC_SHA256,
         Prf::HmacSha384 => pbkdf2::PBKDF2_HMAC_SHA384,
         Prf::HmacSha512 => pbkdf2::PBKDF2_HMAC_SHA512,
-        Prf::HmacSm3 => {
-            derive_sm3(iterations, salt, passphrase, out);
-            return Ok(());
-        }
+        Prf::HmacSm3 => return derive_sm3(iterations, salt, passphrase, out),
     };
-    // The function panics when out of memory only; an empty passphrase is fine.
     pbkdf2::derive(algorithm, iterations, salt, passphrase, out);
-    Ok(())
 }
 
 fn derive_sm3(iterations: NonZeroU32, salt: &[u8], passphrase: &[u8], out: &mut [u8]) {

@@ -36,7 +36,7 @@ impl PublicKey {
 
     /// One attempt with the nonce `k`; none when the key stream is all zero, for which the standard asks for another `k`.
     pub(super) fn encrypt_with(&self, message: &[u8], k: &group::Scalar) -> Option<Vec<u8>> {
-        let (x1, y1) = group::mul_base(k)?.to_bytes();
+        let (x1, y1) = group::mul_base(k)?.coordinates();
         let shared = Zeroizing::new(group::mul(k, &self.point)?);
         let mut c2 = Zeroizing::new(message.to_vec());
         let (c3, zero) = {
@@ -125,7 +125,7 @@ struct Coordinates {
 
 impl Coordinates {
     fn of(point: &Point) -> Self {
-        let (x, y) = point.to_bytes();
+        let (x, y) = point.coordinates();
         Self { x: Zeroizing::new(x), y: Zeroizing::new(y) }
     }
 

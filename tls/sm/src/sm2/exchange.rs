@@ -60,7 +60,7 @@ pub fn agree(
     )
     .ok_or(Error::Agreement)?;
     let shared = Zeroizing::new(group::mul(&t, &base).ok_or(Error::Agreement)?);
-    let (x, y) = shared.to_bytes();
+    let (x, y) = shared.coordinates();
     let (x, y) = (Zeroizing::new(x), Zeroizing::new(y));
     let (initiator, responder) = match role {
         Role::Initiator => (own, peer),
@@ -74,7 +74,7 @@ pub fn agree(
 
 /// x̄ = 2^127 + (x mod 2^127).
 fn truncated(point: &Point) -> Scalar {
-    let mut x = point.to_bytes().0;
+    let mut x = point.coordinates().0;
     x[..16].fill(0);
     x[16] |= 0x80;
     Scalar::reduce(&x)

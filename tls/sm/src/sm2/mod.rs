@@ -14,6 +14,7 @@ pub mod exchange;
 
 mod encryption;
 mod group;
+mod prepared_key;
 mod private_key;
 mod public_key;
 mod random;
@@ -22,6 +23,7 @@ mod signature;
 #[cfg(test)]
 mod tests;
 
+pub use prepared_key::PreparedKey;
 pub use private_key::PrivateKey;
 pub use public_key::PublicKey;
 pub use signature::Signature;

@@ -1,5 +1,7 @@
 //! The private key: where it comes from, signatures and plain ECDH.
 
+use std::sync::OnceLock;
+
 use zeroize::Zeroize;
 use zeroize::Zeroizing;
 
@@ -15,11 +17,18 @@ use crate::sm3::HmacSm3;
 #[derive(Clone)]
 pub struct PrivateKey {
     pub(super) secret: Scalar,
+    public: PublicKey,
+    /// Made by the first signature: ephemeral keys never sign.
+    signing: OnceLock<Signing>,
+}
+
+/// What only signing needs.
+#[derive(Clone)]
+struct Signing {
     /// (1 + d)^-1.
     inverse: Scalar,
     /// HMAC-SM3 begun with d, for nonces.
     nonces: HmacSm3,
-    public: PublicKey,
 }
 
 impl PrivateKey {
@@ -34,12 +43,8 @@ impl PrivateKey {
             return Err(Error::PrivateKey);
         }
         let point = group::mul_base(&secret).ok_or(Error::PrivateKey)?;
-        Ok(Self {
-            secret: *secret,
-            inverse: next.invert(),
-            nonces: HmacSm3::new(bytes),
-            public: PublicKey::from_point(point),
-        })
+        let public = PublicKey::from_point(point);
+        Ok(Self { secret: *secret, public, signing: OnceLock::new() })
     }
 
     /// A new key from the system's randomness.
@@ -71,8 +76,8 @@ impl PrivateKey {
     /// Signs `digest`, which is SM3(Z_A || message) already ([`PublicKey::digest`]).
     pub fn sign_digest(&self, digest: &[u8; 32]) -> Result<Signature, Error> {
         loop {
-            if let Some(signature) = self.sign_with(digest, &*random::nonce(&self.nonces, digest)?)
-            {
+            let k = random::nonce(&self.signing().nonces, digest)?;
+            if let Some(signature) = self.sign_with(digest, &k) {
                 return Ok(signature);
             }
         }
@@ -84,16 +89,23 @@ impl PrivateKey {
             group::mul(&self.secret, &peer.point)
                 .expect("the order is prime, d is not zero and no key is infinity"),
         );
-        Zeroizing::new(shared.to_bytes().0)
+        Zeroizing::new(shared.coordinates().0)
+    }
+
+    fn signing(&self) -> &Signing {
+        self.signing.get_or_init(|| {
+            let next = Zeroizing::new(self.secret.add(&Scalar::ONE));
+            Signing { inverse: next.invert(), nonces: HmacSm3::new(&*self.to_bytes()) }
+        })
     }
 
     /// One attempt with the nonce `k`; none in the cases in which the standard asks for another (they do not come up in practice).
     pub(super) fn sign_with(&self, digest: &[u8; 32], k: &Scalar) -> Option<Signature> {
-        let x = group::mul_base(k)?.to_bytes().0;
+        let x = group::mul_base(k)?.coordinates().0;
         let r = Scalar::reduce(digest).add(&Scalar::reduce(&x));
         let sum = Zeroizing::new(r.add(k));
         // s = (1+d)^-1 (k - r d) = (1+d)^-1 (k + r) - r: one multiplication.
-        let s = self.inverse.mul(&sum).sub(&r);
+        let s = self.signing().inverse.mul(&sum).sub(&r);
         if bool::from(r.is_zero() | sum.is_zero() | s.is_zero()) {
             None
         } else {
@@ -105,6 +117,11 @@ impl PrivateKey {
 impl Drop for PrivateKey {
     fn drop(&mut self) {
         self.secret.zeroize();
+    }
+}
+
+impl Drop for Signing {
+    fn drop(&mut self) {
         self.inverse.zeroize();
     }
 }

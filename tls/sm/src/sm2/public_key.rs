@@ -4,7 +4,6 @@ use super::Error;
 use super::Signature;
 use super::group;
 use super::group::Point;
-use super::group::Scalar;
 use crate::sm3::Sm3;
 
 /// A point of the curve that is somebody's public key or share.
@@ -39,14 +38,7 @@ impl PublicKey {
 
     /// Checks a signature of `digest`, which is SM3(Z_A || message) already.
     pub fn verify_digest(&self, digest: &[u8; 32], signature: &Signature) -> Result<(), Error> {
-        let Signature { r, s } = signature;
-        let t = r.add(s);
-        if bool::from(t.is_zero()) {
-            return Err(Error::Signature);
-        }
-        // R = e + x1 is r exactly when x1 is r - e, modulo n.
-        let x = r.sub(&Scalar::reduce(digest));
-        if group::has_x_vartime(s, &t, &self.point, &x) { Ok(()) } else { Err(Error::Signature) }
+        signature.check(digest, |s, t| group::sum_vartime(s, t, &self.point))
     }
 
     /// What a signature is made over: SM3(Z_A || message).
@@ -78,7 +70,7 @@ impl PublicKey {
     }
 
     pub(super) fn from_point(point: Point) -> Self {
-        let (x, y) = point.to_bytes();
+        let (x, y) = point.coordinates();
         let mut encoded = [4; 65];
         encoded[1..33].copy_from_slice(&x);
         encoded[33..].copy_from_slice(&y);

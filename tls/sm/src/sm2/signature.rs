@@ -1,6 +1,7 @@
 //! The signature value: a pair of integers and its two encodings.
 
 use super::Error;
+use super::group;
 use super::group::Scalar;
 use crate::asn1;
 
@@ -44,6 +45,21 @@ impl Signature {
         bytes[..32].copy_from_slice(&self.r.to_bytes());
         bytes[32..].copy_from_slice(&self.s.to_bytes());
         bytes
+    }
+
+    /// Whether it fits `digest` (GB/T 32918.2 §7.1 B4-B7); `sum` is s·G + t·P.
+    pub(super) fn check(
+        &self,
+        digest: &[u8; 32],
+        sum: impl FnOnce(&Scalar, &Scalar) -> group::Sum,
+    ) -> Result<(), Error> {
+        let t = self.r.add(&self.s);
+        if bool::from(t.is_zero()) {
+            return Err(Error::Signature);
+        }
+        // R = e + x1 is r exactly when x1 is r - e, modulo n.
+        let x = self.r.sub(&Scalar::reduce(digest));
+        if sum(&self.s, &t).has_x_vartime(&x) { Ok(()) } else { Err(Error::Signature) }
     }
 
     fn from_parts(r: &[u8; 32], s: &[u8; 32]) -> Result<Self, Error> {

@@ -4,6 +4,7 @@
 //! KeyUsage of an end entity, on which the dual certificates of TLCP rest: [`key_usage`] reads it.
 
 mod certificate;
+mod recent;
 mod verification;
 
 #[cfg(test)]

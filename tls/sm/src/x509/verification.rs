@@ -4,8 +4,8 @@ use rustls_pki_types::AlgorithmIdentifier;
 use rustls_pki_types::InvalidSignature;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
+use super::recent;
 use crate::sm2::DEFAULT_ID;
-use crate::sm2::PublicKey;
 use crate::sm2::Signature;
 use crate::sm2::TLS13_ID;
 
@@ -47,9 +47,8 @@ impl SignatureVerificationAlgorithm for Sm2Sm3 {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
-        let key = PublicKey::from_uncompressed(public_key).map_err(|_error| InvalidSignature)?;
         let signature = Signature::from_der(signature).map_err(|_error| InvalidSignature)?;
-        key.verify(self.id, &[message], &signature).map_err(|_error| InvalidSignature)
+        recent::verify(public_key, self.id, message, &signature).map_err(|_error| InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {

@@ -32,14 +32,13 @@ const OFFSET: Scalar = Scalar([
 
 /// Entry m of block b: tooth 5 of the block, plus tooth t where bit t of m is set, minus it where not. Built on first use, in
 /// a tenth of a millisecond.
-static TABLE: LazyLock<Box<[[Affine; ENTRIES]; BLOCKS]>> = LazyLock::new(build);
+static TABLE: LazyLock<Vec<[Affine; ENTRIES]>> = LazyLock::new(build);
 
 /// k·G.
 ///
 /// An addition has an exception only when the digits seen so far make the same multiple of G as the entry, or its opposite,
 /// modulo n: a few scalars of 2^256.
 pub(super) fn multiply(k: &Scalar) -> Jacobian {
-    let table = &**TABLE;
     // With d = (k + 2^264 - 1) / 2 the sum of (2 d_i - 1) 2^i is k.
     let digits = Zeroizing::new(k.halve().add(&OFFSET));
     let mut sum = Jacobian::default();
@@ -47,7 +46,7 @@ pub(super) fn multiply(k: &Scalar) -> Jacobian {
         if round != SPACING - 1 {
             sum = sum.double();
         }
-        for (block, entries) in table.iter().enumerate() {
+        for (block, entries) in TABLE.iter().enumerate() {
             let tooth = |t| digits.bits((block * TEETH + t) * SPACING + round, 1);
             let index = tooth(0) | tooth(1) << 1 | tooth(2) << 2 | tooth(3) << 3 | tooth(4) << 4;
             let negative = tooth(5) ^ 1;
@@ -75,7 +74,7 @@ fn lookup(entries: &[Affine; ENTRIES], index: u64) -> Affine {
     Affine { x: Element(x), y: Element(y) }
 }
 
-fn build() -> Box<[[Affine; ENTRIES]; BLOCKS]> {
+fn build() -> Vec<[Affine; ENTRIES]> {
     let mut points = Vec::with_capacity(BLOCKS * ENTRIES);
     let mut tooth = Jacobian::from_affine(&GENERATOR);
     for _ in 0..BLOCKS {
@@ -102,10 +101,5 @@ fn build() -> Box<[[Affine; ENTRIES]; BLOCKS]> {
             points.push(before.add_affine(&teeth[bit]).add_affine(&teeth[bit]));
         }
     }
-    let affine = to_affine_all(&points);
-    let mut table = Box::new([[Affine::default(); ENTRIES]; BLOCKS]);
-    for (block, entries) in table.iter_mut().zip(affine.chunks_exact(ENTRIES)) {
-        block.copy_from_slice(entries);
-    }
-    table
+    to_affine_all(&points).as_chunks().0.to_vec()
 }

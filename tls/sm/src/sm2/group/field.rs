@@ -127,49 +127,32 @@ impl Zeroize for Element {
 }
 
 /// t / 2^256 mod p, for t below 2^256·p.
-///
-/// Twice two limbs become zero. With -1/p = 1 + 2^64 - 2^96 modulo 2^128, the multiple of p that does it for t1·2^64 + t0 is
-/// m = m1·2^64 + m0 with m0 = t0 and m1 = t1 + m0 - 2^32·m0 (modulo 2^64), and
-/// m·p = m·2^256 - 2^32·m·2^192 - 2^32·m·2^64 + m·2^64 - m. Limb 0 vanishes without a carry, limb 1 with that of computing m1.
 #[inline(always)]
 fn reduce(t: &[u64; 8]) -> Limbs {
-    let [t0, t1, t2, t3, t4, t5, t6, t7] = *t;
-
-    let (sum, carry) = adc(t1, t0, false);
-    let (m1, borrow) = sbb(sum, t0 << 32, false);
-    let [e1, e2, both] = shifted(t0, m1);
-    let (t2, c) = adc(t2, m1, carry);
-    let (t3, c) = adc(t3, 0, c);
-    let (t4, c) = adc(t4, t0, c);
-    let (t5, c) = adc(t5, m1, c);
-    let (t6, c) = adc(t6, 0, c);
-    let (t7, over) = adc(t7, 0, c);
-    let (t2, c) = sbb(t2, e1, borrow);
-    let (t3, c) = sbb(t3, both, c);
-    let (t4, c) = sbb(t4, e1, c);
-    let (t5, c) = sbb(t5, e2, c);
-    let (t6, c) = sbb(t6, 0, c);
-    let (t7, under) = sbb(t7, 0, c);
-
-    let (sum, carry) = adc(t3, t2, false);
-    let (m1, borrow) = sbb(sum, t2 << 32, false);
-    let [e1, e2, both] = shifted(t2, m1);
-    let (t4, c) = adc(t4, m1, carry);
-    let (t5, c) = adc(t5, 0, c);
-    let (t6, c) = adc(t6, t2, c);
-    let (t7, over_again) = adc(t7, m1, c);
-    let (t4, c) = sbb(t4, e1, borrow);
-    let (t5, c) = sbb(t5, both, c);
-    let (t6, c) = sbb(t6, e1, c);
-    let (t7, under_again) = sbb(t7, e2, c);
-
-    // What is left is between 0 and 2p, so the carries less the borrows are 0 or 1, which is their parity.
-    let top = u64::from(over ^ under ^ over_again ^ under_again);
-    limbs::reduce_once(&[t4, t5, t6, t7], top, &P)
+    let low = reduce_half(reduce_half([t[0], t[1], t[2], t[3]]));
+    let (sum, carry) = limbs::add(&low, &[t[4], t[5], t[6], t[7]]);
+    limbs::reduce_once(&sum, u64::from(carry), &P)
 }
 
-/// Of 2^32·m, limb by limb: limb 1, limb 2, and the sum of limb 0 and 2, which do not overlap.
+/// (t + m·p) / 2^128 with the m below 2^128 for which that is an integer.
+///
+/// As -1/p = 1 + 2^64 - 2^96 modulo 2^128, m0 = t0 and m1 = t1 + m0 - 2^32·m0 (modulo 2^64). Then
+/// m·p = 2^256·m - 2^192·e - 2^64·e + 2^64·m - m with e = 2^32·m. Limb 0 vanishes without a carry, limb 1 with that of computing
+/// m1. The result is below 2^128 + p, so that it fits.
 #[inline(always)]
-const fn shifted(m0: u64, m1: u64) -> [u64; 3] {
-    [(m1 << 32) | (m0 >> 32), m1 >> 32, (m0 << 32) | (m1 >> 32)]
+fn reduce_half(t: Limbs) -> Limbs {
+    let [m0, t1, t2, t3] = t;
+    let (sum, carry) = adc(t1, m0, false);
+    let (m1, borrow) = sbb(sum, m0 << 32, false);
+    // Limb 1 and 2 of e, and the sum of limb 0 and 2, which do not overlap.
+    let (e1, e2, both) = ((m1 << 32) | (m0 >> 32), m1 >> 32, (m0 << 32) | (m1 >> 32));
+    let (r0, c) = adc(t2, m1, carry);
+    let (r1, c) = adc(t3, 0, c);
+    let (r2, c) = adc(m0, 0, c);
+    let (r3, _) = adc(m1, 0, c);
+    let (r0, c) = sbb(r0, e1, borrow);
+    let (r1, c) = sbb(r1, both, c);
+    let (r2, c) = sbb(r2, e1, c);
+    let (r3, _) = sbb(r3, e2, c);
+    [r0, r1, r2, r3]
 }

@@ -143,7 +143,7 @@ impl Jacobian {
     }
 
     /// The point in affine coordinates; none for infinity. One inversion.
-    pub(super) fn to_affine(&self) -> Option<Affine> {
+    pub(super) fn to_affine(self) -> Option<Affine> {
         if self.is_infinity() {
             return None;
         }

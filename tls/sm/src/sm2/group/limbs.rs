@@ -130,7 +130,7 @@ pub(super) fn halve_mod(a: &Limbs, modulus: &Limbs) -> Limbs {
         (s[0] >> 1) | (s[1] << 63),
         (s[1] >> 1) | (s[2] << 63),
         (s[2] >> 1) | (s[3] << 63),
-        (s[3] >> 1) | ((carry as u64) << 63),
+        (s[3] >> 1) | (u64::from(carry) << 63),
     ]
 }
 

@@ -11,6 +11,11 @@
 //! | `variable` | k·P in constant time |
 //! | `verify` | a·G + b·P of public values |
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is smaller than a call is inlined; `field` says what is not"
+)]
+
 mod base;
 mod field;
 mod jacobian;
@@ -31,6 +36,7 @@ use jacobian::GENERATOR;
 use jacobian::Jacobian;
 
 pub(crate) use scalar::Scalar;
+pub(crate) use verify::Prepared;
 
 /// A point of the curve in affine coordinates; never the point at infinity.
 #[derive(Clone, Copy)]
@@ -46,8 +52,13 @@ impl Point {
     }
 
     /// The coordinates, big-endian.
-    pub(crate) fn to_bytes(&self) -> ([u8; 32], [u8; 32]) {
+    pub(crate) fn coordinates(&self) -> ([u8; 32], [u8; 32]) {
         (self.0.x.to_bytes(), self.0.y.to_bytes())
+    }
+
+    /// Tables for many multiplications.
+    pub(crate) fn prepare(&self) -> Prepared {
+        Prepared::new(&self.0)
     }
 }
 
@@ -76,16 +87,34 @@ pub(crate) fn add_mul_vartime(p: &Point, k: &Scalar, q: &Point) -> Option<Point>
     verify::multiply(&Scalar([0; 4]), k, &q.0).add_affine(&p.0).to_affine().map(Point)
 }
 
-/// Whether the x coordinate of a·G + b·P is `x` modulo n, in a time that tells of all of them: for public values only.
-pub(crate) fn has_x_vartime(a: &Scalar, b: &Scalar, p: &Point, x: &Scalar) -> bool {
-    let Jacobian { x: scaled, z, .. } = verify::multiply(a, b, &p.0);
-    if z.is_zero_vartime() {
-        return false;
+/// a·G + b·P, in a time that tells of all of them: for public values only.
+pub(crate) fn sum_vartime(a: &Scalar, b: &Scalar, p: &Point) -> Sum {
+    Sum(verify::multiply(a, b, &p.0))
+}
+
+impl Prepared {
+    /// As [`sum_vartime`], for the point that was prepared.
+    pub(crate) fn sum_vartime(&self, a: &Scalar, b: &Scalar) -> Sum {
+        Sum(self.multiply(a, b))
     }
-    // Instead of an inversion: x z² is compared, for x and for x + n, which may be below p as well.
-    let zz = z.square();
-    let is =
-        |candidate: &[u8; 32]| Element::from_bytes(candidate).is_some_and(|x| x.mul(&zz) == scaled);
-    let (above, carry) = limbs::add(&x.0, &scalar::N);
-    is(&x.to_bytes()) || !carry && is(&limbs::to_bytes(&above))
+}
+
+/// A point of which only one question is asked.
+pub(crate) struct Sum(Jacobian);
+
+impl Sum {
+    /// Whether the x coordinate is `x` modulo n; never at infinity.
+    pub(crate) fn has_x_vartime(&self, x: &Scalar) -> bool {
+        let Self(Jacobian { x: scaled, z, .. }) = self;
+        if z.is_zero_vartime() {
+            return false;
+        }
+        // Instead of an inversion: x z² is compared, for x and for x + n, which may be below p as well.
+        let zz = z.square();
+        let is = |candidate: &[u8; 32]| {
+            Element::from_bytes(candidate).is_some_and(|x| x.mul(&zz) == *scaled)
+        };
+        let (above, carry) = limbs::add(&x.0, &scalar::N);
+        is(&x.to_bytes()) || !carry && is(&limbs::to_bytes(&above))
+    }
 }

@@ -54,7 +54,7 @@ fn their_bytes(p: sm2::ProjectivePoint) -> Option<([u8; 32], [u8; 32])> {
 }
 
 fn their_point(p: &Point) -> sm2::ProjectivePoint {
-    let (x, y) = p.to_bytes();
+    let (x, y) = p.coordinates();
     let sec1 = [&[4][..], &x, &y].concat();
     sm2::AffinePoint::from_sec1_bytes(&sec1).unwrap().into()
 }
@@ -147,8 +147,8 @@ proptest! {
     #[test]
     fn multiples_of_the_base_point_agree_with_rustcrypto(k in scalar()) {
         let expected = their_bytes(sm2::ProjectivePoint::generator() * theirs(&k));
-        prop_assert_eq!(mul_base(&k).map(|p| p.to_bytes()), expected);
-        prop_assert_eq!(mul(&k, &Point::GENERATOR).map(|p| p.to_bytes()), expected);
+        prop_assert_eq!(mul_base(&k).map(|p| p.coordinates()), expected);
+        prop_assert_eq!(mul(&k, &Point::GENERATOR).map(|p| p.coordinates()), expected);
     }
 
     #[test]
@@ -156,7 +156,7 @@ proptest! {
         prop_assume!(!bool::from(base.is_zero()));
         let p = mul_base(&base).unwrap();
         let expected = their_bytes(their_point(&p) * theirs(&k));
-        prop_assert_eq!(mul(&k, &p).map(|p| p.to_bytes()), expected);
+        prop_assert_eq!(mul(&k, &p).map(|p| p.coordinates()), expected);
     }
 
     #[test]
@@ -164,16 +164,20 @@ proptest! {
         prop_assume!(!bool::from(base.is_zero()));
         let p = mul_base(&base).unwrap();
         let expected = sm2::ProjectivePoint::generator() * theirs(&a) + their_point(&p) * theirs(&b);
-        let own = verify::multiply(&a, &b, &p.0).to_affine().map(|p| Point(p).to_bytes());
+        let own = verify::multiply(&a, &b, &p.0).to_affine().map(|p| Point(p).coordinates());
+        prop_assert_eq!(own, their_bytes(expected));
+        let own = p.prepare().multiply(&a, &b).to_affine().map(|p| Point(p).coordinates());
         prop_assert_eq!(own, their_bytes(expected));
         let x = their_bytes(expected).map(|(x, _)| Scalar::reduce(&x));
         if let Some(x) = x {
-            prop_assert!(has_x_vartime(&a, &b, &p, &x));
-            prop_assert!(!has_x_vartime(&a, &b, &p, &x.add(&Scalar::ONE)));
+            for sum in [sum_vartime(&a, &b, &p), p.prepare().sum_vartime(&a, &b)] {
+                prop_assert!(sum.has_x_vartime(&x));
+                prop_assert!(!sum.has_x_vartime(&x.add(&Scalar::ONE)));
+            }
         }
         let expected = their_point(&p) + their_point(&Point::GENERATOR) * theirs(&b);
         prop_assert_eq!(
-            add_mul_vartime(&p, &b, &Point::GENERATOR).map(|p| p.to_bytes()),
+            add_mul_vartime(&p, &b, &Point::GENERATOR).map(|p| p.coordinates()),
             their_bytes(expected)
         );
     }
@@ -189,8 +193,8 @@ fn small_scalars_and_their_opposites_are_right() {
     for k in -70..=70 {
         let k = small(k);
         let expected = their_bytes(sm2::ProjectivePoint::generator() * theirs(&k));
-        assert_eq!(mul_base(&k).map(|p| p.to_bytes()), expected);
-        assert_eq!(mul(&k, &Point::GENERATOR).map(|p| p.to_bytes()), expected);
+        assert_eq!(mul_base(&k).map(|p| p.coordinates()), expected);
+        assert_eq!(mul(&k, &Point::GENERATOR).map(|p| p.coordinates()), expected);
     }
 }
 
@@ -199,14 +203,17 @@ fn sums_that_meet_the_exceptions_of_addition_are_right() {
     // P = ±G and its small multiples: equal, opposite and infinite intermediate values.
     for base in [1, -1, 2, -3] {
         let p = mul_base(&small(base)).unwrap();
+        let prepared = p.prepare();
         for a in -9..=9 {
             for b in -9..=9 {
                 let expected =
                     their_bytes(sm2::ProjectivePoint::generator() * theirs(&small(a + b * base)));
                 let own = verify::multiply(&small(a), &small(b), &p.0)
                     .to_affine()
-                    .map(|p| Point(p).to_bytes());
+                    .map(|p| Point(p).coordinates());
                 assert_eq!(own, expected, "{a} G + {b} * {base} G");
+                let own = prepared.multiply(&small(a), &small(b)).to_affine();
+                assert_eq!(own.map(|p| Point(p).coordinates()), expected);
             }
         }
     }
@@ -215,7 +222,10 @@ fn sums_that_meet_the_exceptions_of_addition_are_right() {
 #[test]
 fn the_constants_are_those_of_the_standard() {
     assert!(GENERATOR.is_on_curve());
-    assert_eq!(Some(Point::GENERATOR.to_bytes()), their_bytes(sm2::ProjectivePoint::generator()));
+    assert_eq!(
+        Some(Point::GENERATOR.coordinates()),
+        their_bytes(sm2::ProjectivePoint::generator())
+    );
     assert!(mul_base(&small(0)).is_none());
     let last = mul_base(&small(-1)).unwrap();
     assert_eq!(last.0.x, GENERATOR.x);
