@@ -92,6 +92,7 @@ func steps(judge *Judge, protocol Protocol, kind string, plane *Plane, world *Wo
 	check("nothing good was rejected", noneOf(plane.Nacked()))
 	warming(check, protocol, plane, world)
 	addresses(check, plane, world, patience)
+	rotation(check, protocol, plane, world, named, patience)
 
 	check("a bad route is rejected with its name", firstOf(plane.Set(types.Route, BadRoutes("routes")), plane.ExpectNack(patience, named("routes"))))
 	check("the last good route stays", world.Expect(world.Main, "/", Answer{Status: 200, Version: "back"}))
