@@ -8,6 +8,7 @@
 //!
 //! The server answers each request with what was agreed on; the client prints the answer. `--suite` may be given
 //! more than once.
+#![expect(clippy::print_stdout, reason = "a program that tells what it did")]
 
 use std::fs;
 use std::path::Path;

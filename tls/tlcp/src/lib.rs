@@ -22,9 +22,9 @@ mod client;
 mod codec;
 mod config;
 mod connection;
+#[doc(hidden)]
+pub mod doors;
 mod error;
-#[cfg(fuzzing)]
-pub mod fuzzing;
 mod prf;
 mod protect;
 mod schedule;

@@ -8,7 +8,9 @@ pub(crate) fn prf(secret: &[u8], label: &[u8], seeds: [&[u8]; 2], out: &mut [u8]
     let keyed = HmacSm3::new(secret);
     let seed = |mac: &mut HmacSm3| {
         mac.update(label);
-        seeds.iter().for_each(|seed| mac.update(seed));
+        for seed in seeds {
+            mac.update(seed);
+        }
     };
     let mut first = keyed.clone();
     seed(&mut first);

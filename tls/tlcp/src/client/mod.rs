@@ -64,7 +64,7 @@ enum State {
     /// A step failed: nothing comes any more.
     Failed,
     Finished(Keyed),
-    RequestOrDone(Exchanged, Requested),
+    RequestOrDone(Box<Exchanged>, Requested),
     ServerHello,
     ServerKeyExchange(Agreed, PeerCertificates),
 }
@@ -142,7 +142,7 @@ impl ClientHandshake {
             }
             (State::ServerKeyExchange(agreed, peer), MessageType::ServerKeyExchange) => {
                 State::RequestOrDone(
-                    server_key_exchange(agreed, peer, message.body)?,
+                    Box::new(server_key_exchange(agreed, peer, message.body)?),
                     Requested::No,
                 )
             }
@@ -154,7 +154,7 @@ impl ClientHandshake {
                 if !message.body.is_empty() {
                     return Err(Error::Decode("ServerHelloDone"));
                 }
-                State::ChangeCipherSpec(self.answer(exchanged, requested, channel)?)
+                State::ChangeCipherSpec(self.answer(*exchanged, requested, channel)?)
             }
             (State::Finished(keyed), MessageType::Finished) => {
                 return self.finished(keyed, message.body, &proved, channel, now).map(Some);

@@ -239,7 +239,9 @@ impl<'a> Extensions<'a> {
             }
             seen.push(kind);
             match (kind, side) {
-                (SERVER_NAME, Side::Client) => found.server_name = read_server_name(contents)?,
+                (SERVER_NAME, Side::Client) => {
+                    found.server_name = Some(read_server_name(contents)?);
+                }
                 (SERVER_NAME, Side::Server) => {
                     found.server_name = contents.is_empty().then_some("").map(Some)?;
                 }
@@ -270,28 +272,17 @@ fn read_protocols(contents: &[u8]) -> Option<&[u8]> {
     (!list.is_empty()).then_some(list)
 }
 
-/// The host name, if the list has one: `Some(None)` for names of other types. A host name must look like one:
-/// it comes into logs and is compared.
-fn read_server_name(contents: &[u8]) -> Option<Option<&str>> {
+/// The one host name (RFC 6066, 3). It must look like one: it comes into logs and is compared.
+fn read_server_name(contents: &[u8]) -> Option<&str> {
     let mut outer = Cursor::new(contents);
-    let list = outer.vector_u16()?;
+    let mut inner = Cursor::new(outer.vector_u16()?);
     outer.end(())?;
-    let mut inner = Cursor::new(list);
-    let mut found = None;
-    while !inner.is_empty() {
-        let kind = inner.u8()?;
-        let name = inner.vector_u16()?;
-        if kind != 0 {
-            continue;
-        }
-        let text = std::str::from_utf8(name).ok()?;
-        let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if found.is_some() || !plain || text.is_empty() || text.len() > 255 {
-            return None;
-        }
-        found = Some(text);
-    }
-    (!list.is_empty()).then_some(found)
+    let kind = inner.u8()?;
+    let name = inner.vector_u16()?;
+    inner.end(())?;
+    let text = std::str::from_utf8(name).ok()?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    (kind == 0 && plain && !text.is_empty() && text.len() <= 255).then_some(text)
 }
 
 fn write_extension(out: &mut Vec<u8>, kind: u16, body: impl FnOnce(&mut Vec<u8>)) {

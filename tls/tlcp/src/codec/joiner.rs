@@ -23,18 +23,17 @@ pub(crate) enum MessageType {
 
 impl MessageType {
     fn from_wire(byte: u8) -> Option<Self> {
-        use MessageType as Type;
         Some(match byte {
-            0 => Type::HelloRequest,
-            1 => Type::ClientHello,
-            2 => Type::ServerHello,
-            11 => Type::Certificate,
-            12 => Type::ServerKeyExchange,
-            13 => Type::CertificateRequest,
-            14 => Type::ServerHelloDone,
-            15 => Type::CertificateVerify,
-            16 => Type::ClientKeyExchange,
-            20 => Type::Finished,
+            0 => Self::HelloRequest,
+            1 => Self::ClientHello,
+            2 => Self::ServerHello,
+            11 => Self::Certificate,
+            12 => Self::ServerKeyExchange,
+            13 => Self::CertificateRequest,
+            14 => Self::ServerHelloDone,
+            15 => Self::CertificateVerify,
+            16 => Self::ClientKeyExchange,
+            20 => Self::Finished,
             _ => return None,
         })
     }

@@ -96,12 +96,11 @@ impl<'a> ServerKeyExchange<'a> {
 /// Reads the client's point. The standard puts a length of two bytes before the parameters; some peers do
 /// not. The curve says nothing, as above.
 pub(crate) fn read_client_point(body: &[u8]) -> Result<Point, Error> {
-    let parameters = match body.len() {
-        ECDHE_PARAMETERS_LEN => Some(body),
-        _ => {
-            let mut cursor = Cursor::new(body);
-            cursor.vector_u16().and_then(|inner| cursor.end(inner))
-        }
+    let parameters = if body.len() == ECDHE_PARAMETERS_LEN {
+        Some(body)
+    } else {
+        let mut cursor = Cursor::new(body);
+        cursor.vector_u16().and_then(|inner| cursor.end(inner))
     };
     parameters.and_then(read_parameters).ok_or(Error::Decode("ClientKeyExchange"))
 }

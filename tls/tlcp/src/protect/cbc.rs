@@ -21,8 +21,12 @@ use crate::error::Error;
 
 pub(super) const BLOCK: usize = 16;
 pub(super) const MAC: usize = 32;
+/// The same as a number of [`mask`].
+const MAC_NUMBER: u32 = 32;
 /// The most that padding takes: 255 bytes and the byte that says so.
 const MAX_PADDING: usize = 256;
+/// The same as a number of [`mask`].
+const MAX_PADDING_NUMBER: u32 = 256;
 
 pub(crate) struct CbcSealer {
     pub(super) cipher: Sm4Cbc,
@@ -108,16 +112,17 @@ pub(crate) fn strip(
     let last = u32::from(*data.last()?);
     // As many bytes as the padding can be at most are looked at.
     let looked_at = data.len().min(MAX_PADDING);
-    let mut good = mask::not_less(whole, last + 1 + MAC as u32);
+    let mut good = mask::not_less(whole, last + 1 + MAC_NUMBER);
     for (place, byte) in (0..).zip(data.iter().rev().take(looked_at)) {
         let is_padding = mask::not_less(last, place);
         good &= !is_padding | mask::equal(u32::from(*byte), last);
     }
     // With bad padding go on as if there were none, so that all happens as with a bad MAC.
     let padding = mask::select(good, last + 1, 0);
-    let length = whole - MAC as u32 - padding;
+    let length = whole - MAC_NUMBER - padding;
     let most = data.len() - MAC;
     let least = most.saturating_sub(MAX_PADDING);
+    let least_number = (whole - MAC_NUMBER).saturating_sub(MAX_PADDING_NUMBER);
 
     // The length goes into the MAC as a number only: writing it is no branch.
     let header = authenticated(number, content, length as usize);
@@ -125,7 +130,7 @@ pub(crate) fn strip(
     mac.update(&header);
     mac.update(&data[..least]);
     let expected = mac.finalize_secret_length(&data[least..most], length as usize - least);
-    let found = copy_mac(data, least, length);
+    let found = copy_mac(data, least_number, length);
     let difference = expected.iter().zip(found).fold(0, |all, (a, b)| all | (a ^ b));
     good &= mask::equal(u32::from(difference), 0);
     (std::hint::black_box(good) != 0).then_some(length as usize)
@@ -133,14 +138,14 @@ pub(crate) fn strip(
 
 /// The 32 bytes from `at` on, where `at` is secret and at least `least`. Every byte that could belong to them is
 /// read, and they come into their order by rotations that are always done.
-fn copy_mac(data: &[u8], least: usize, at: u32) -> [u8; MAC] {
+fn copy_mac(data: &[u8], least: u32, at: u32) -> [u8; MAC] {
     let mut rotated = [0; MAC];
-    for (place, byte) in data.iter().enumerate().skip(least) {
-        let place_number = place as u32;
-        let inside = mask::not_less(place_number, at) & mask::less(place_number, at + MAC as u32);
-        rotated[(place - least) % MAC] |= mask::select_byte(inside, *byte, 0);
+    for (place_number, (place, byte)) in (least..).zip(data.iter().skip(least as usize).enumerate())
+    {
+        let inside = mask::not_less(place_number, at) & mask::less(place_number, at + MAC_NUMBER);
+        rotated[place % MAC] |= mask::select_byte(inside, *byte, 0);
     }
-    let turn = at - least as u32;
+    let turn = at - least;
     for bit in 0..MAC.trailing_zeros() {
         let wanted = mask::equal((turn >> bit) & 1, 1);
         let before = rotated;

@@ -1,4 +1,5 @@
 //! Records sealed and opened, and the constant-time opening of CBC against the plain one.
+#![expect(clippy::cast_possible_truncation, reason = "patterns of bytes")]
 
 use palanquin_sm::sm3::HmacSm3;
 

@@ -34,6 +34,7 @@ use crate::schedule::Speaker;
 use crate::session::Session;
 use crate::suite::CipherSuite;
 use crate::suite::KeyExchange;
+use crate::verify::VerifyPeer;
 
 /// TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746).
 pub(crate) const RENEGOTIATION_SCSV: u16 = 0x00ff;
@@ -180,7 +181,7 @@ impl ServerHandshake {
         let is_asked = exchange.is_some() || !matches!(self.config.client_auth, ClientAuth::None);
         if is_asked {
             let verifier = self.config.client_auth.verifier();
-            let issuers = verifier.map(|verifier| verifier.issuers()).unwrap_or_default();
+            let issuers = verifier.map_or(&[][..], VerifyPeer::issuers);
             let body = CertificateRequest::write(issuers.iter().map(Vec::as_slice));
             self.send(MessageType::CertificateRequest, &body, channel)?;
         }

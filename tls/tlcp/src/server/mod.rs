@@ -125,7 +125,7 @@ impl ServerHandshake {
                 State::ClientKeyExchange(flight, peer.map(Arc::new))
             }
             (State::ClientKeyExchange(flight, peer), MessageType::ClientKeyExchange) => {
-                let keyed = self.client_key_exchange(flight, peer, message.body)?;
+                let keyed = client_key_exchange(flight, peer, message.body)?;
                 match keyed.peer {
                     Some(_) => State::CertificateVerify(keyed),
                     None => State::ChangeCipherSpec(keyed),
@@ -183,25 +183,6 @@ impl ServerHandshake {
         Ok(Some(peer))
     }
 
-    fn client_key_exchange(
-        &self,
-        flight: Flight,
-        peer: Option<Arc<PeerCertificates>>,
-        body: &[u8],
-    ) -> Result<Keyed, Error> {
-        let Flight { agreed, certificate, exchange } = flight;
-        let premaster = match (exchange, &peer) {
-            (Some(exchange), Some(peer)) => key_exchange::ecdhe_premaster(exchange, peer, body)?,
-            (None, _) => key_exchange::ecc_premaster(&certificate, body)?,
-            (Some(_), None) => return Err(Error::NoPeerCertificate),
-        };
-        let master = MasterSecret::derive(&premaster, &agreed.randoms);
-        let keys = master.key_block(agreed.suite.bulk(), &agreed.randoms);
-        let opener = Opener::new(agreed.suite.bulk(), &keys.client);
-        let sealer = Some(Sealer::new(agreed.suite.bulk(), &keys.server));
-        Ok(Keyed { agreed, peer, master, opener: Some(opener), sealer })
-    }
-
     fn finished(
         &self,
         keyed: Keyed,
@@ -242,6 +223,25 @@ impl ServerHandshake {
             peer,
         })
     }
+}
+
+/// The client's half of the key exchange: now both sides know the keys.
+fn client_key_exchange(
+    flight: Flight,
+    peer: Option<Arc<PeerCertificates>>,
+    body: &[u8],
+) -> Result<Keyed, Error> {
+    let Flight { agreed, certificate, exchange } = flight;
+    let premaster = match (exchange, &peer) {
+        (Some(exchange), Some(peer)) => key_exchange::ecdhe_premaster(exchange, peer, body)?,
+        (None, _) => key_exchange::ecc_premaster(&certificate, body)?,
+        (Some(_), None) => return Err(Error::NoPeerCertificate),
+    };
+    let master = MasterSecret::derive(&premaster, &agreed.randoms);
+    let keys = master.key_block(agreed.suite.bulk(), &agreed.randoms);
+    let opener = Opener::new(agreed.suite.bulk(), &keys.client);
+    let sealer = Some(Sealer::new(agreed.suite.bulk(), &keys.server));
+    Ok(Keyed { agreed, peer, master, opener: Some(opener), sealer })
 }
 
 /// The client proves that it has the signing key: a signature over the hash of the transcript (which is hashed

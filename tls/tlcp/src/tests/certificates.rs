@@ -29,7 +29,7 @@ fn refused_by_client(server: Arc<DualCertificate>, suite: CipherSuite) -> Outcom
 fn refused_by_server(client: Arc<DualCertificate>, suite: CipherSuite) -> Outcome {
     let config = ClientConfig { certificate: Some(client), ..client_config() };
     let server_config = ServerConfig { suites: vec![suite], ..mutual_server_config() };
-    let (mut client, mut server) = (super::client(config), super::server(server_config));
+    let (mut client, mut server) = (super::client(config), server(server_config));
     pump(&mut client, &mut server, usize::MAX)
 }
 

@@ -1,4 +1,5 @@
 //! The engine against itself, and against scripts that break the rules.
+#![expect(clippy::cast_possible_truncation, reason = "patterns of bytes")]
 
 mod certificates;
 mod handshakes;
