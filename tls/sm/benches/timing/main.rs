@@ -69,7 +69,8 @@ impl Random {
 
     /// Fills `bytes` at random for [`Class::Other`], with `fixed` for [`Class::Fixed`]; both ways take the same steps.
     pub(crate) fn fill(&mut self, class: Class, bytes: &mut [u8], fixed: u8) {
-        let keep = if class == Class::Other { 0xff } else { 0 };
+        // Hidden from the compiler, which would make two loops of the one and so let the way here differ by class.
+        let keep = std::hint::black_box(if class == Class::Other { 0xff } else { 0 });
         for chunk in bytes.chunks_mut(8) {
             for (byte, random) in chunk.iter_mut().zip(self.next().to_le_bytes()) {
                 *byte = (random & keep) | (fixed & !keep);
