@@ -251,7 +251,10 @@ impl ResourceStatus {
     /// There is one more TLS context.
     pub fn add_slot(&self, slot: &Arc<dyn Slot>) {
         let mut slots = self.slots.lock();
-        slots.retain(|slot| slot.strong_count() > 0);
+        // Not each time: there may be one for each of many clusters.
+        if slots.len() == slots.capacity() {
+            slots.retain(|slot| slot.strong_count() > 0);
+        }
         slots.push(Arc::downgrade(slot));
     }
 

@@ -13,6 +13,7 @@ use palanquin_config::ir::tls::DownstreamTls;
 use palanquin_config::ir::tls::FindSecret;
 use palanquin_config::ir::tls::SecretId;
 use palanquin_config::ir::tls::SecretKind;
+use palanquin_config::ir::tls::SecretService;
 use palanquin_config::ir::tls::UpstreamTls;
 use palanquin_filter_api::stats::Counter;
 use palanquin_filter_api::stats::Kind;
@@ -212,9 +213,13 @@ impl<T: Context> Slot for TlsCell<T> {
             return Ok(None);
         }
         let present = self.built(config).map_err(|error| error.to_string())?;
+        // What the bootstrap brings with a context is no update of it.
+        let is_update = self.is_present() || self.secrets.iter().any(|(id, _)| comes_later(id));
         Ok(Some(Box::new(move || {
             self.present.store(Some(Arc::new(present)));
-            self.stats.scope.inc(self.stats.updated);
+            if is_update {
+                self.stats.scope.inc(self.stats.updated);
+            }
         })))
     }
 
@@ -223,6 +228,10 @@ impl<T: Context> Slot for TlsCell<T> {
             show(T::common(&present.config));
         }
     }
+}
+
+fn comes_later(id: &SecretId) -> bool {
+    matches!(id, SecretId::Named(secret) if secret.service != SecretService::Static)
 }
 
 /// Whoever asks for the trust of a service wants to know the peer: an answer that trusts nobody in particular

@@ -26,9 +26,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All.
-    pub const ALL: [Self; 5] =
-        [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route, Self::Secret];
+    /// Those that every proxy asks a control plane for.
+    pub const ALL: [Self; 4] = [Self::Cluster, Self::Endpoints, Self::Listener, Self::Route];
 
     /// The type's URL.
     pub fn url(self) -> String {
@@ -42,7 +41,7 @@ impl Kind {
     }
 
     pub(super) fn of(url: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.url() == url)
+        Self::ALL.into_iter().chain([Self::Secret]).find(|kind| kind.url() == url)
     }
 }
 

@@ -32,6 +32,8 @@ use crate::tls_cell::Slot;
 pub(super) struct Entry {
     /// The secret that serves.
     pub(super) secret: Option<Secret>,
+    /// A newer one that cannot serve before the other one of its pair is as new.
+    pub(super) half: Option<Secret>,
     /// Its digest, unless nothing came since the configuration was read.
     pub(super) digest: Option<Digest>,
     /// It came, or it is known that it will not.
@@ -73,6 +75,7 @@ impl Entry {
         };
         Self {
             secret: None,
+            half: None,
             digest: None,
             is_settled: false,
             slots: Vec::new(),

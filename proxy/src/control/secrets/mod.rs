@@ -4,20 +4,22 @@
 //!  ADS, a stream of its own, files ──► Secrets::put ──► every TLS context that names it: made, then swapped
 //! ```
 //!
-//! A secret is accepted only if every context that can be made with it was made: otherwise nothing changes,
+//! `put.rs` is where a secret takes effect. A secret is accepted only if every context that can be made with it was made: otherwise nothing changes,
 //! the last good one serves, and whoever sent it is told. A secret that is taken away stays in use.
 
 mod ads;
 mod entry;
 mod file;
+mod put;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Weak;
 
 use bytes::Bytes;
 use palanquin_config::ir::bootstrap::StaticSecret;
@@ -45,7 +47,6 @@ use self::stream::Events;
 use super::status::ResourceStatus;
 use crate::snapshot::SnapshotCell;
 use crate::tls_cell::Slot;
-use crate::tls_cell::Swap;
 
 /// All secrets that may come or change.
 pub(super) struct Secrets {
@@ -168,7 +169,9 @@ impl Secrets {
                 SecretService::Static => {
                     let known = self.statics.get(&secret.name).cloned();
                     let missing = || format!("Unknown static secret: {:?}", secret.name);
-                    entry.secret = Some(known.ok_or_else(missing)?);
+                    let known = known.ok_or_else(missing)?;
+                    entry.digest = Some(known.digest());
+                    entry.secret = Some(known);
                     entry.is_settled = true;
                 }
                 SecretService::Ads => match subscribe(secret) {
@@ -192,45 +195,11 @@ impl Secrets {
                 }
             },
         }
-        entry.count(stat::UPDATE_ATTEMPT);
+        if service_file(id).is_none() {
+            entry.count(stat::UPDATE_ATTEMPT);
+        }
         self.entries.insert(id.clone(), entry);
         self.is_changed = true;
-        Ok(())
-    }
-
-    /// Puts a secret in use: in every context that has all of its secrets then, or in none.
-    ///
-    /// # Errors
-    /// It cannot be used: what was there goes on serving.
-    fn put(&mut self, id: &SecretId, secret: Secret) -> Result<(), String> {
-        let Some(entry) = self.entries.get_mut(id) else { return Ok(()) };
-        entry.slots.retain(|slot| slot.strong_count() > 0);
-        // An answer, good or bad, ends the waiting, as in Envoy.
-        entry.is_settled = true;
-        self.is_changed = true;
-        let digest = secret.digest();
-        if entry.digest == Some(digest) {
-            entry.secret = Some(secret);
-            return Ok(());
-        }
-        let slots: Vec<_> = entry.slots.iter().filter_map(Weak::upgrade).collect();
-        let find = |wanted: &SecretId| {
-            if wanted == id { Some(secret.clone()) } else { self.find(wanted) }
-        };
-        let mut swaps: Vec<Swap> = Vec::new();
-        for slot in slots {
-            swaps.extend(slot.prepare(&find)?);
-        }
-        if swaps.is_empty() {
-            palanquin_tls::check_secret(&secret).map_err(|error| error.to_string())?;
-        }
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.secret = Some(secret);
-            entry.digest = Some(digest);
-        }
-        for swap in swaps {
-            swap();
-        }
         Ok(())
     }
 
