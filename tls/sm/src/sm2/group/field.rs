@@ -4,6 +4,7 @@
 
 use zeroize::Zeroize;
 
+use super::inverse::Modulus;
 use super::limbs;
 use super::limbs::Limbs;
 use super::limbs::adc;
@@ -16,6 +17,12 @@ pub(super) const P: Limbs =
 /// 2^512 mod p.
 const R2: Limbs =
     [0x0000_0002_0000_0003, 0x0000_0002_ffff_ffff, 0x0000_0001_0000_0001, 0x0000_0004_0000_0002];
+
+/// 2^768 mod p.
+const R3: Limbs =
+    [0x0000_0012_0000_0016, 0x0000_000e_ffff_fff8, 0x0000_000a_0000_000c, 0x0000_001b_0000_0009];
+
+const MODULUS: Modulus = Modulus::new(&P);
 
 /// An element of the field.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,24 +79,10 @@ impl Element {
         Self(reduce(&limbs::square(&self.0)))
     }
 
-    /// The inverse; zero for zero. a^(p-2) by 256 squarings and 15 multiplications.
+    /// The inverse; zero for zero.
     pub(super) fn invert(&self) -> Self {
-        // x_n is a to the power of n ones.
-        let x1 = *self;
-        let x2 = x1.square_times(1).mul(&x1);
-        let x3 = x2.square_times(1).mul(&x1);
-        let x6 = x3.square_times(3).mul(&x3);
-        let x12 = x6.square_times(6).mul(&x6);
-        let x15 = x12.square_times(3).mul(&x3);
-        let x30 = x15.square_times(15).mul(&x15);
-        let x31 = x30.square_times(1).mul(&x1);
-        let x32 = x31.square_times(1).mul(&x1);
-        // p - 2 = fffffffe ffffffff ffffffff ffffffff ffffffff 00000000 ffffffff fffffffd
-        let mut power = x31.square_times(1);
-        for _ in 0..4 {
-            power = power.square_times(32).mul(&x32);
-        }
-        power.square_times(64).mul(&x32).square_times(30).mul(&x30).square_times(2).mul(&x1)
+        // Of a·2^256 that is a^-1·2^-256, and a multiplication by 2^768 brings it to a^-1·2^256.
+        Self(MODULUS.invert(&self.0)).mul(&Self(R3))
     }
 
     /// Whether it is zero, for a branch.
@@ -102,15 +95,6 @@ impl Element {
     #[inline(always)]
     pub(super) const fn select(mask: u64, other: &Self, this: &Self) -> Self {
         Self(limbs::select(mask, &other.0, &this.0))
-    }
-
-    #[inline(never)]
-    fn square_times(&self, times: usize) -> Self {
-        let mut power = *self;
-        for _ in 0..times {
-            power = Self(reduce(&limbs::square(&power.0)));
-        }
-        power
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `limbs` | 256-bit integers |
 //! | `field` | modulo p, in Montgomery form |
 //! | `scalar` | modulo n |
+//! | `inverse` | modulo either |
 //! | `jacobian` | points, doubling and addition |
 //! | `base` | k·G in constant time |
 //! | `variable` | k·P in constant time |
@@ -18,6 +19,7 @@
 
 mod base;
 mod field;
+mod inverse;
 mod jacobian;
 mod limbs;
 mod scalar;

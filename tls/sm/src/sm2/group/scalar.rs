@@ -3,6 +3,7 @@
 use subtle::Choice;
 use zeroize::Zeroize;
 
+use super::inverse::Modulus;
 use super::limbs;
 use super::limbs::Limbs;
 use super::limbs::adc;
@@ -59,19 +60,10 @@ impl Scalar {
         Self(montgomery(&montgomery(&self.0, &other.0), &R2))
     }
 
-    /// The inverse; zero for zero. a^(n-2), bit by bit: n is public, so its bits may be seen.
+    /// The inverse; zero for zero.
     pub(crate) fn invert(&self) -> Self {
-        let base = montgomery(&self.0, &R2);
-        let mut power = base;
-        // The highest bit is the start; n - 2 differs from n in the lowest limb only.
-        let exponent = [N[0] - 2, N[1], N[2], N[3]];
-        for bit in (0..255).rev() {
-            power = montgomery(&power, &power);
-            if exponent[bit / 64] >> (bit % 64) & 1 == 1 {
-                power = montgomery(&power, &base);
-            }
-        }
-        Self(montgomery(&power, &[1, 0, 0, 0]))
+        const MODULUS: Modulus = Modulus::new(&N);
+        Self(MODULUS.invert(&self.0))
     }
 
     pub(crate) fn is_zero(&self) -> Choice {
