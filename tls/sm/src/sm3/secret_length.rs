@@ -65,9 +65,10 @@ impl HmacSm3 {
 const LENGTH_SIZE: usize = 8;
 
 /// All ones when `a < b`. Both are far below the top bit, so the sign of the difference tells.
+///
+/// The optimizer must not see that a mask is all ones or zero: it would make a jump of it.
 fn less(a: usize, b: usize) -> usize {
-    // The optimizer must not find out that this is a comparison and make a jump of it.
-    (black_box(a.wrapping_sub(b)) >> (usize::BITS - 1)).wrapping_neg()
+    black_box((a.wrapping_sub(b) >> (usize::BITS - 1)).wrapping_neg())
 }
 
 fn equal(a: usize, b: usize) -> usize {
