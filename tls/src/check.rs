@@ -1,13 +1,25 @@
-//! The check of a secret that stands alone: do its parts fit each other?
+//! What can be said of a secret that stands alone: whether its parts fit each other, until when it holds.
 
 use palanquin_config::ir::tls::Secret;
+use palanquin_config::ir::tls::TlsCertificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::prelude::X509Certificate;
 
 use crate::certificates::Certificates;
 use crate::error::TlsConfigError;
+use crate::ocsp::Staple;
 use crate::provider;
 use crate::sm::pairs;
 use crate::verify::Peer;
 use crate::verify::PeerVerifier;
+
+/// Until when the OCSP response that is stapled with a certificate holds, in seconds since the Unix epoch; `None`
+/// when there is none, or when it does not say.
+pub fn ocsp_expiry(certificate: &TlsCertificate) -> Option<u64> {
+    let (_, parsed) = X509Certificate::from_der(certificate.chain.first()?).ok()?;
+    let response = certificate.ocsp_staple.as_ref()?;
+    Staple::read(response, parsed.raw_serial()).ok()?.next_update()
+}
 
 /// Checks a secret before anything is made of it, for one that nothing can use yet.
 ///

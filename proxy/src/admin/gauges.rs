@@ -1,6 +1,8 @@
 //! `server.*`: what is true of the process at the moment somebody asks.
 
 use std::sync::Arc;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use palanquin_filter_api::stats::Scope;
 use palanquin_filter_api::stats::listener;
@@ -22,6 +24,9 @@ pub(super) fn measure(state: &AdminState) -> Arc<Scope> {
     scope.set(stat::UPTIME, state.started.elapsed().as_secs());
     scope.set(stat::CONCURRENCY, state.options["concurrency"].as_u64().unwrap_or(0));
     scope.set(stat::DAYS_UNTIL_FIRST_CERT_EXPIRING, days_until_expiry(state));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let ocsp = state.facts.first_ocsp_expiry().map_or(0, |end| end.saturating_sub(now));
+    scope.set(stat::SECONDS_UNTIL_FIRST_OCSP_RESPONSE_EXPIRING, ocsp);
     let connections = state.stats.scopes();
     let connections =
         connections.iter().filter(|one| std::ptr::eq(one.kind(), &raw const listener::KIND));

@@ -52,6 +52,11 @@ pub trait Facts: Send + Sync + 'static {
     /// `certificates` of `/certs`.
     fn certificates(&self) -> Vec<Value>;
 
+    /// When the first OCSP response that is stapled expires, in seconds since the Unix epoch; `None`: there is none.
+    fn first_ocsp_expiry(&self) -> Option<u64> {
+        None
+    }
+
     /// What `/tenants` shows: any JSON.
     fn tenants(&self) -> Value;
 }

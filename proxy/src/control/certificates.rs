@@ -7,8 +7,10 @@ use std::time::UNIX_EPOCH;
 
 use palanquin_config::ir::format::TimeFormat;
 use palanquin_config::ir::tls::CommonTls;
+use palanquin_config::ir::tls::SecretSource;
 use palanquin_filter_api::PeerIdentity;
 use palanquin_tls::identity;
+use palanquin_tls::ocsp_expiry;
 use serde_json::Value;
 use serde_json::json;
 
@@ -21,6 +23,19 @@ pub(super) fn of(slots: &[Arc<dyn Slot>], now: SystemTime) -> Vec<Value> {
         slot.with_present(&mut |common| all.push(context(common, now)));
     }
     all
+}
+
+/// When the first stapled OCSP response expires, in seconds since the Unix epoch.
+pub(super) fn first_ocsp_expiry(slots: &[Arc<dyn Slot>]) -> Option<u64> {
+    let mut first: Option<u64> = None;
+    for slot in slots {
+        slot.with_present(&mut |common| {
+            let own = common.certificates.iter().filter_map(SecretSource::value);
+            let ends = own.filter_map(|certificate| ocsp_expiry(certificate));
+            first = ends.chain(first).min();
+        });
+    }
+    first
 }
 
 fn context(common: &CommonTls, now: SystemTime) -> Value {

@@ -294,6 +294,10 @@ impl Facts for Arc<ControlFacts> {
         certificates::of(&self.status.slots(), SystemTime::now())
     }
 
+    fn first_ocsp_expiry(&self) -> Option<u64> {
+        certificates::first_ocsp_expiry(&self.status.slots())
+    }
+
     fn tenants(&self) -> Value {
         let tenants: Vec<_> = self
             .tenants

@@ -22,13 +22,10 @@ impl Expiry {
         let mut scopes = Vec::new();
         let mut show = |name: Option<&Arc<str>>, sort: &str, read: Option<Arc<PeerIdentity>>| {
             let Some(read) = read else { return };
-            let name: Arc<str> = match name {
-                Some(name) => Arc::clone(name),
-                None => {
-                    let digest = read.sha256.get(..8).unwrap_or_default();
-                    format!("unnamed_{sort}_{digest}").into()
-                }
-            };
+            let name: Arc<str> = name.cloned().unwrap_or_else(|| {
+                let digest = read.sha256.get(..8).unwrap_or_default();
+                format!("unnamed_{sort}_{digest}").into()
+            });
             let prefix = format!("{}.ssl.certificate.{name}", stats.prefix);
             let mut labels = stats.labels.clone();
             labels.push(("envoy_tls_certificate", name));

@@ -30,20 +30,20 @@ impl Lowering<'_> {
         let Some(source) = &config.sds_config else {
             return self.static_ref(&config.name, kind);
         };
-        let (service, initial_fetch_timeout) = match &source.config_source_specifier {
-            Some(ConfigSourceSpecifier::ApiConfigSource(api)) => {
-                self.field("sds_config", |cx| {
-                    let timeout = cx.fetch_timeout(source);
-                    let stream =
-                        cx.field("api_config_source", |cx| cx.secret_stream(api)).map(Arc::new)?;
-                    Some((SecretService::Stream(stream), timeout))
-                })?
-            }
-            _ => {
-                let source = self.config_source("sds_config", Some(source))?;
-                let service = source.path.map_or(SecretService::Ads, SecretService::File);
-                (service, source.initial_fetch_timeout)
-            }
+        let api = match &source.config_source_specifier {
+            Some(ConfigSourceSpecifier::ApiConfigSource(api)) => Some(api),
+            _ => None,
+        };
+        let (service, initial_fetch_timeout) = if let Some(api) = api {
+            self.field("sds_config", |cx| {
+                let timeout = cx.fetch_timeout(source);
+                let stream = cx.field("api_config_source", |cx| cx.secret_stream(api))?;
+                Some((SecretService::Stream(Arc::new(stream)), timeout))
+            })?
+        } else {
+            let source = self.config_source("sds_config", Some(source))?;
+            let service = source.path.map_or(SecretService::Ads, SecretService::File);
+            (service, source.initial_fetch_timeout)
         };
         Some(SecretRef { name: config.name.as_str().into(), service, initial_fetch_timeout })
     }

@@ -22,6 +22,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use palanquin_config::diagnostic::FieldPath;
+use palanquin_config::diagnostic::Problem;
+use palanquin_config::diagnostic::Problems;
 use palanquin_config::ir::bootstrap::StaticSecret;
 use palanquin_config::ir::tls::Secret;
 use palanquin_config::ir::tls::SecretId;
@@ -29,13 +32,17 @@ use palanquin_config::ir::tls::SecretKind;
 use palanquin_config::ir::tls::SecretRef;
 use palanquin_config::ir::tls::SecretService;
 use palanquin_config::lower::Environment;
+use palanquin_config::lower::Lowered;
 use palanquin_config::lower::Rejected;
 use palanquin_config::lower::lower_secret;
 use palanquin_config::lower::reread_secret;
+use palanquin_config::support::unsupported;
 use palanquin_filter_api::stats::Registry;
 use palanquin_filter_api::stats::sds as stat;
 use palanquin_proto::envoy::config::core::v3::Node;
+use palanquin_proto::envoy::extensions::transport_sockets::tls::v3::Secret as Message;
 use palanquin_xds_client::Subscription;
+use prost::Name;
 
 pub(super) use self::ads::is_about_secrets;
 pub(super) use self::stream::SecretEvent;
@@ -174,11 +181,14 @@ impl Secrets {
                     entry.secret = Some(known);
                     entry.is_settled = true;
                 }
-                SecretService::Ads => match subscribe(secret) {
-                    Some(subscription) => entry.feed = Feed::Ads(subscription),
-                    // Without a control plane nothing will come.
-                    None => entry.is_settled = true,
-                },
+                SecretService::Ads => {
+                    if let Some(subscription) = subscribe(secret) {
+                        entry.feed = Feed::Ads(subscription);
+                    } else {
+                        tracing::warn!(secret = %id, "there is no ads_config: the secret will not come");
+                        entry.is_settled = true;
+                    }
+                }
                 // Read at once, by whoever asks.
                 SecretService::File(_) => {}
                 SecretService::Stream(source) => {
@@ -214,10 +224,10 @@ impl Secrets {
         version: &Arc<str>,
         body: &Bytes,
     ) -> Result<(), String> {
-        let text = |rejected: Rejected| rejected.problems.summary();
-        let result = lower_secret(environment, body).map_err(text).and_then(|lowered| {
+        let result = read(environment, body).and_then(|lowered| {
             for warning in lowered.warnings.warnings() {
-                tracing::warn!(secret = %id, path = %warning.path, message = %warning.message, "has no effect");
+                let Problem { path, message, .. } = warning;
+                tracing::warn!(secret = %id, %path, %message, "configuration has no effect");
             }
             self.put(id, lowered.value)
         });
@@ -329,4 +339,20 @@ impl Secrets {
         all.sort_by(|a, b| a.name.cmp(&b.name));
         self.status.set_secrets(all);
     }
+}
+
+/// Reads a secret as it came.
+///
+/// # Errors
+/// It cannot be used, with field paths and without a byte of a key.
+fn read(environment: Environment<'_>, body: &[u8]) -> Result<Lowered<Secret>, String> {
+    let mut problems = Problems::new();
+    unsupported(&Message::type_url(), body, &mut FieldPath::new(), &mut problems);
+    if problems.has_errors() {
+        return Err(problems.summary());
+    }
+    let mut lowered =
+        lower_secret(environment, body).map_err(|rejected| rejected.problems.summary())?;
+    lowered.warnings.append(problems);
+    Ok(lowered)
 }
