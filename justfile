@@ -46,6 +46,14 @@ bench *ARGS:
 micro *ARGS:
     benches/micro/run {{ARGS}}
 
+# SM3 and SM4 on every path of this processor, beside RustCrypto and `--peer NAME=PROGRAM`
+sm-bench *ARGS:
+    cargo bench -p palanquin-sm --bench throughput -- {{ARGS}}
+
+# look for secrets in the time of the SM algorithms; wants a quiet machine
+sm-timing *ARGS:
+    cargo bench -p palanquin-sm --bench timing -- {{ARGS}}
+
 # every fuzz target for some seconds
 fuzz *ARGS:
     tests/fuzz/smoke {{ARGS}}

@@ -90,7 +90,7 @@ fn of_path(path: Path, size: usize) -> Vec<Case> {
     cases.push(case("cbc decrypt", size, &column, move || cbc_open.decrypt(&KEY, &mut data)));
     if let Some(many) = Sm4Cbc::with_path(path, &KEY).filter(|_| size > 8_192) {
         let (mut data, mac) = (vec![7u8; size], sm3::HmacSm3::new(&KEY));
-        cases.push(case("cbc+hmac 8 records", size, &column, move || {
+        cases.push(case("cbc+hmac, in 8 records", size, &column, move || {
             let mut codes = [[0; 32]; 8];
             let pieces: Vec<_> =
                 data.chunks(size / 8).map(|body| sm3::Pieces { head: &AAD, body }).collect();
@@ -103,7 +103,7 @@ fn of_path(path: Path, size: usize) -> Vec<Case> {
     }
     if let Some(one) = Sm4Cbc::with_path(path, &KEY) {
         let (mut data, mac) = (vec![7u8; size], sm3::HmacSm3::new(&KEY));
-        cases.push(case("cbc+hmac 1 record", size, &column, move || {
+        cases.push(case("cbc+hmac, in 1 record", size, &column, move || {
             let mut mac = mac.clone();
             mac.update(&AAD);
             mac.update(&data);

@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn eight_lanes_agree_with_sixteen() {
         let data: Vec<[u8; 64]> =
-            (0..16u8).map(|lane| std::array::from_fn(|i| lane * 13 ^ i as u8)).collect();
+            (0..16u8).map(|lane| std::array::from_fn(|i| (lane * 13) ^ i as u8)).collect();
         let blocks: Blocks<'_> = std::array::from_fn(|lane| &data[lane]);
         let mut states: States = START.map(|word| [word; 16]);
         let mut eight = states;

@@ -32,7 +32,7 @@ struct Parts {
 
 enum Hash {
     #[cfg(target_arch = "x86_64")]
-    Clmul(x86::clmul::Ghash),
+    Clmul(Box<x86::clmul::Ghash>),
     Portable(portable::Ghash),
 }
 
@@ -109,7 +109,7 @@ impl Hash {
         if path != Path::Portable
             && let Some(hash) = x86::clmul::Ghash::new(h)
         {
-            return Self::Clmul(hash);
+            return Self::Clmul(Box::new(hash));
         }
         let _ = path;
         Self::Portable(portable::Ghash::new(h))
