@@ -1,4 +1,4 @@
-"""RFC 8998, curveSM2MLKEM768 and TLCP against Tongsuo, OpenSSL 4, GmSSL and gmtls: `python -m sm`, after `sm/peers`.
+"""RFC 8998, curveSM2MLKEM768 and TLCP against Tongsuo, OpenSSL 4, GmSSL, gmtls and BouncyCastle: `python -m sm`, after `sm/peers`.
 
 `--proxy peers` runs the peers against each other instead. `--only TOPIC` runs one of the topics, `--keep DIR` keeps every file.
 """

@@ -3,10 +3,12 @@
 import hashlib
 
 from sm.pki import CLIENT_URI
-from sm.programs import SM_GROUPS, SM_SUITES, TLCP_SUITES, gmssl_client, gmtls_client, s_client, shows, shows_pair, tlcp, tls13
+from sm.programs import (SM_GROUPS, SM_SUITES, TLCP_SUITES, WRONG_ID, bouncycastle_client, gmssl_client, gmtls_client, s_client, shows,
+                         shows_pair, tlcp, tls13)
 from sm.world import World, downstream
 
 PAIR = ["server", "server-enc"]
+DECRYPT_ERROR = 51
 
 
 async def suite(checks, pki, folder):
@@ -46,6 +48,12 @@ async def others(checks, world, pki, ways):
     got = await gmssl_client(ways["one way"][0], pki, path="/gmssl")
     checks.check(f"server, gmssl, {cipher}, one way", got.problem() or await seen(world, "/gmssl", None, ("TLCPv1.1", cipher)))
     port = ways["mutual"][0]
+    for suite in SM_SUITES:
+        for way, (listener, client) in ways.items():
+            got = await bouncycastle_client(listener, pki, suite, client)
+            checks.check(f"server, bouncycastle, {suite}, {way}", got.problem())
+    got = await bouncycastle_client(port, pki, SM_SUITES[0], "client", WRONG_ID)
+    checks.check("server, a client that signs under another SM2 identifier is refused with decrypt_error", got.refused(DECRYPT_ERROR))
     got = await s_client("tongsuo", port, *tlcp("ECDHE_SM4_GCM_SM3"), *shows_pair(pki, "client", enc=None), ca=pki.crt("ca"))
     checks.check("server, tongsuo with its sign certificate alone under ECDHE is refused", got.refused())
 

@@ -11,7 +11,7 @@ TONGSUO = str(CACHE / "tongsuo-8.5.0/bin/tongsuo")
 OPENSSL = str(CACHE / "openssl-4.0.3/bin/openssl")
 GMSSL = str(CACHE / "gmssl-3.1.1/bin/gmssl")
 GMTLS = str(CACHE / "gmtls-1.4.1/bin/gmtls")
-BOUNCY = str(CACHE / "bouncycastle-1.82/run")
+BOUNCY = CACHE / "bouncycastle-1.82"
 
 PROGRAMS = {"openssl": OPENSSL, "tongsuo": TONGSUO}
 SM_SUITES = ["TLS_SM4_GCM_SM3", "TLS_SM4_CCM_SM3"]
@@ -156,6 +156,26 @@ async def gmssl_client(port, pki, path="/", ca="ca"):
     return await ask(*command, stdin=REQUEST.format(path=path).replace("\r\nConn", "\r\nAccept: */*\r\nConn"))
 
 
+RIGHT_ID, WRONG_ID = "TLSv1.3+GM+Cipher+Suite", "1234567812345678"
+
+
+def bouncycastle(role, port, suite, identity=RIGHT_ID, own=()):
+    """BouncyCastle's command line: curveSM2, its CertificateVerify signed under the given identifier."""
+    return ["java", "-cp", f"{BOUNCY}/lib/*:{BOUNCY}/classes", "Peer", role, str(port), suite, identity, *own]
+
+
+async def bouncycastle_client(port, pki, suite, name=None, identity=RIGHT_ID):
+    own = [pki.crt(name), pki.key(name)] if name else []
+    outcome = await ask(*bouncycastle("client", port, suite, identity, own), seconds=40)
+    outcome.alert = _first(r"_[a-z]+\((\d+)\)", outcome.text)
+    return outcome
+
+
+def bouncycastle_server(port, pki, suite, identity=RIGHT_ID):
+    """It asks every client for a certificate and is content without."""
+    return Server(port, bouncycastle("server", port, suite, identity, [pki.crt("server"), pki.key("server")]))
+
+
 class Server:
     """A peer that serves until it is stopped."""
 
@@ -168,7 +188,7 @@ class Server:
         self.process = await asyncio.create_subprocess_exec(
             *self.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         self._reading = asyncio.ensure_future(self._read())
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 40
         while not listens(self.port):
             if self.process.returncode is not None or time.monotonic() > deadline:
                 await self.stop()

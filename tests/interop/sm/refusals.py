@@ -111,8 +111,8 @@ async def of_configurations(checks, pki, folder):
     wrong = {
         "a key that does not match": [("server", "client"), "server-enc"],
         "an encryption key that does not match": ["server", ("server-enc", "server")],
-        "the sign certificate twice": ["server", "client"],
-        "the encryption certificate twice": ["server-enc", "client-enc"],
+        "two certificates of one name that sign": ["server", "server-revoked"],
+        "two certificates of one name for encryption": ["server", "server-enc", "server-revoked-enc"],
         "an encryption certificate alone": ["server-enc"],
         "a revoked list that is none": None,
     }

@@ -2,7 +2,7 @@
 
 from harness.ports import free_port
 
-from sm.programs import (SM_GROUPS, SM_SUITES, TLCP_SUITES, gmssl_client, gmssl_server, gmtls_client, gmtls_server, s_client, s_server, shows,
+from sm.programs import (SM_GROUPS, SM_SUITES, TLCP_SUITES, WRONG_ID, bouncycastle_client, bouncycastle_server, gmssl_client, gmssl_server, gmtls_client, gmtls_server, s_client, s_server, shows,
                          shows_pair, tlcp, tls13)
 
 
@@ -40,6 +40,18 @@ async def suite(checks, pki, folder):
     server = await gmssl_server(free_port(), pki).start()
     got = await gmssl_client(server.port, pki)
     checks.check("gmssl to gmssl", "" if "GET / HTTP/1.1" in got.text else str(got))
+    await server.stop()
+    flags = tls13(":".join(SM_SUITES), "curveSM2")
+    server = await s_server("tongsuo", free_port(), *flags, *shows(pki, "server"), ca=ca).start()
+    for suite in SM_SUITES:
+        got = await bouncycastle_client(server.port, pki, suite, "client")
+        checks.check(f"bouncycastle to tongsuo, {suite}", got.problem())
+    got = await bouncycastle_client(server.port, pki, suite, "client", WRONG_ID)
+    checks.check("tongsuo refuses another SM2 identifier", got.refused(51))
+    await server.stop()
+    server = await bouncycastle_server(free_port(), pki, SM_SUITES[0]).start()
+    got = await s_client("tongsuo", server.port, *tls13(SM_SUITES[0], "curveSM2"), *shows(pki, "client"), ca=ca)
+    checks.check("tongsuo to bouncycastle", got.problem())
     await server.stop()
     await refusals(checks, pki, ca)
 

@@ -3,7 +3,8 @@
 from harness.ports import free_port
 from harness.proxy import simple_request
 
-from sm.programs import SM_GROUPS, SM_SUITES, TLCP_SUITES, gmssl_server, gmtls_server, s_server, shows, shows_pair, tlcp, tls13
+from sm.programs import (SM_GROUPS, SM_SUITES, TLCP_SUITES, WRONG_ID, bouncycastle_server, gmssl_server, gmtls_server, s_server, shows,
+                         shows_pair, tlcp, tls13)
 from sm.world import World, sm_params, upstream
 
 SSL = "cluster.{}.ssl."
@@ -38,15 +39,29 @@ async def suite(checks, pki, folder):
         world.cluster(f"gmtls-{client}", gmtls.port, upstream(pki, pair, params={"cipher_suites": ["ECC_SM4_CBC_SM3"]}))
         body = "gmtls client" if client else "gmtls"
         cases.append((f"client, gmtls, ECC_SM4_CBC_SM3, {way}", f"gmtls-{client}", body, "TLCPv1.1", "ECC_SM4_CBC_SM3", None))
+    for suite in SM_SUITES:
+        server = await bouncycastle_server(free_port(), pki, suite).start()
+        world.peers.append(server)
+        for way, client in (("one way", None), ("mutual", "client")):
+            cluster = f"bouncycastle-{suite}-{client}"
+            world.cluster(cluster, server.port, upstream(pki, [client] if client else [], params=sm_params(suite, "curveSM2")))
+            cases.append((f"client, bouncycastle, {suite}, {way}", cluster, "bouncycastle", "TLSv1.3", suite, "curveSM2"))
+    wrong = await bouncycastle_server(free_port(), pki, SM_SUITES[0], WRONG_ID).start()
+    world.peers.append(wrong)
+    world.cluster("wrong-id", wrong.port, upstream(pki, params=sm_params(SM_SUITES[0], "curveSM2")))
     gmssl = await gmssl_server(free_port(), pki).start()
     world.peers.append(gmssl)
     # It drops a hello with extensions, so without a server name.
     world.cluster("gmssl", gmssl.port, upstream(pki, sni="", params={"cipher_suites": ["ECC_SM4_CBC_SM3"]}))
     async with world:
         for name, cluster, marker, version, cipher, group in cases:
-            status, _, body = await simple_request(plain, "GET", f"/to/{cluster}/")
+            status, _, body = await simple_request(plain, "GET", f"/to/{cluster}/", seconds=30)
             problem = "" if status == 200 and marker in body else f"status {status}: {body[-300:]}"
             checks.check(name, problem or await counted(world, cluster, version, cipher, group))
+        status, _, _ = await simple_request(plain, "GET", "/to/wrong-id/", seconds=30)
+        told = b"decrypt_error(51)" in wrong.output
+        checks.check("client, a server that signs under another SM2 identifier is refused with decrypt_error",
+                     "" if status == 503 and told else f"status {status}: {wrong.output.decode()}")
         # It echoes the request, which is no answer, but only inside a session.
         await simple_request(plain, "GET", "/to/gmssl/")
         checks.check("client, gmssl, ECC_SM4_CBC_SM3, one way", await counted(world, "gmssl", "TLCPv1.1", "ECC_SM4_CBC_SM3", None))

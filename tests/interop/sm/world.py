@@ -84,10 +84,11 @@ class World:
         return self.ports[name]
 
     def cluster(self, name, port, transport_socket):
-        self.clusters.append(config.cluster(name, port, transport_socket=transport_socket))
+        # A Java peer loads its classes in its first handshake.
+        self.clusters.append(config.cluster(name, port, transport_socket=transport_socket, connect_timeout="20s"))
 
     def _bootstrap(self, admin):
-        routes = [config.to({"prefix": f"/to/{one['name']}/"}, one["name"], route={"timeout": "10s"}) for one in self.clusters]
+        routes = [config.to({"prefix": f"/to/{one['name']}/"}, one["name"], route={"timeout": "25s"}) for one in self.clusters]
         routes.append(config.to({"prefix": "/"}, "origin"))
         inspector = {"name": "envoy.filters.listener.tls_inspector",
                      "typed_config": any_of("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")}
