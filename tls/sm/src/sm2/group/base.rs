@@ -4,6 +4,7 @@
 //! takes the six digits of every block at once from the table, and the accumulator doubles between the rounds. That makes 44
 //! additions and 3 doublings. Every table entry is read for every lookup, and no digit is zero, so that nothing depends on k.
 
+use std::hint::black_box;
 use std::sync::LazyLock;
 
 use zeroize::Zeroizing;
@@ -50,7 +51,8 @@ pub(super) fn multiply(k: &Scalar) -> Jacobian {
             let tooth = |t| digits.bits((block * TEETH + t) * SPACING + round, 1);
             let index = tooth(0) | tooth(1) << 1 | tooth(2) << 2 | tooth(3) << 3 | tooth(4) << 4;
             let negative = tooth(5) ^ 1;
-            let mask = 0_u64.wrapping_sub(negative);
+            // The barrier keeps the compiler from making a branch of it.
+            let mask = black_box(0_u64.wrapping_sub(negative));
             let entry = lookup(entries, (index ^ mask) & (ENTRIES as u64 - 1)).negate_if(mask);
             sum = if round == SPACING - 1 && block == 0 {
                 Jacobian::from_affine(&entry)

@@ -5,6 +5,8 @@
 //! applied to the whole of f and g, and to d and e, for which f = d·x and g = e·x modulo m throughout. In the end g is 0 and f is
 //! 1 or -1, and d or -d is the inverse. Numbers are five limbs of 62 bits, the highest one signed.
 
+use std::hint::black_box;
+
 use zeroize::Zeroize;
 
 use super::limbs::Limbs;
@@ -58,7 +60,7 @@ impl Modulus {
     /// (d, e) becomes the matrix times (d, e) / 2^62 modulo m; both stay between -2m and m.
     fn apply_mod(&self, &[u, v, q, r]: &[i64; 4], d: &mut Signed, e: &mut Signed) {
         // Adding m to d and e where they are negative is done on the factors of m.
-        let (negative_d, negative_e) = (d[4] >> 63, e[4] >> 63);
+        let (negative_d, negative_e) = (black_box(d[4] >> 63), black_box(e[4] >> 63));
         let mut md = (u & negative_d) + (v & negative_e);
         let mut me = (q & negative_d) + (r & negative_e);
         let mut cd = mul(u, d[0]) + mul(v, e[0]);
@@ -89,7 +91,8 @@ impl Modulus {
     /// d, or -d where `negate` is all ones, from between -2m and m to between 0 and m.
     fn normalize(&self, d: &Signed, negate: i64) -> Limbs {
         let add_if_negative = |value: &mut Signed| {
-            let mask = value[4] >> 63;
+            // The barrier keeps the compiler from making a branch of it.
+            let mask = black_box(value[4] >> 63);
             for (limb, m) in value.iter_mut().zip(&self.limbs) {
                 *limb += m & mask;
             }

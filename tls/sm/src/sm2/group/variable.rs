@@ -3,6 +3,8 @@
 //! An odd k is written as 52 odd digits between -31 and 31, so that no digit is zero and no addition is left out; for an even k,
 //! n - k is multiplied and the result negated. The table is scanned as a whole for every lookup.
 
+use std::hint::black_box;
+
 use zeroize::Zeroizing;
 
 use super::field::Element;
@@ -25,7 +27,7 @@ const ENTRIES: usize = 1 << (WIDTH - 1);
 /// integers they never do, being larger, and at the last digit modulo n that is one k (n - 6).
 pub(super) fn multiply(k: &Scalar, p: &Affine) -> Jacobian {
     let table = build(p);
-    let even = limbs::mask(k.0[0] & 1 == 0);
+    let even = black_box(limbs::mask(k.0[0] & 1 == 0));
     let (opposite, _) = limbs::sub(&N, &k.0);
     let k = Zeroizing::new(Scalar(limbs::select(even, &opposite, &k.0)));
 
@@ -42,7 +44,8 @@ pub(super) fn multiply(k: &Scalar, p: &Affine) -> Jacobian {
             sum = sum.double();
         }
         // The digit is 2·bits + 1 - 32: 2i + 1 for i = bits - 16 when not negative, else -(2i + 1) for i = 15 - bits.
-        let negative = 0_u64.wrapping_sub((bits >> (WIDTH - 1)) ^ 1);
+        // The barrier keeps the compiler from making a branch of it.
+        let negative = black_box(0_u64.wrapping_sub((bits >> (WIDTH - 1)) ^ 1));
         let index = (bits ^ negative) & (ENTRIES as u64 - 1);
         sum = sum.add(&lookup(&table, index).negate_if(negative));
     }
