@@ -55,10 +55,10 @@ pub struct RouteTable {
 pub struct DomainIndex {
     /// `www.example.com`, `example.com:8080`.
     pub exact: HashMap<Box<str>, usize, foldhash::fast::FixedState>,
-    /// `*.example.com` as `.example.com`, the longest first.
-    pub suffix: Vec<(Box<str>, usize)>,
-    /// `example.*` as `example.`, the longest first.
-    pub prefix: Vec<(Box<str>, usize)>,
+    /// `*.example.com` as `.example.com`.
+    pub suffix: Wildcards,
+    /// `example.*` as `example.`.
+    pub prefix: Wildcards,
     /// `*`.
     pub any: Option<usize>,
 }
@@ -71,15 +71,39 @@ impl DomainIndex {
             return Some(*position);
         }
         self.suffix
-            .iter()
-            .find(|(suffix, _)| host.len() > suffix.len() && host.ends_with(&**suffix))
-            .or_else(|| {
-                self.prefix
-                    .iter()
-                    .find(|(prefix, _)| host.len() > prefix.len() && host.starts_with(&**prefix))
-            })
-            .map(|(_, position)| *position)
+            .find(host, |host, length| host.get(host.len() - length..))
+            .or_else(|| self.prefix.find(host, |host, length| host.get(..length)))
             .or(self.any)
+    }
+}
+
+/// Wildcards by the text beside their star. A search is one look-up for each length that there is, however many
+/// wildcards have it.
+#[derive(Debug, Default)]
+pub struct Wildcards(Vec<(usize, Texts)>);
+
+type Texts = HashMap<Box<str>, usize, foldhash::fast::FixedState>;
+
+impl Wildcards {
+    /// Adds a wildcard of the virtual host at `position`.
+    pub fn insert(&mut self, text: &str, position: usize) {
+        let longest_first = |(length, _): &(usize, Texts)| std::cmp::Reverse(*length);
+        let place = self.0.binary_search_by_key(&std::cmp::Reverse(text.len()), longest_first);
+        let at = place.unwrap_or_else(|at| {
+            self.0.insert(at, (text.len(), Texts::default()));
+            at
+        });
+        self.0[at].1.insert(text.into(), position);
+    }
+
+    /// The longest wildcard whose text is that part of `host`, which is longer than it.
+    fn find<'a>(
+        &self,
+        host: &'a str,
+        part: impl Fn(&'a str, usize) -> Option<&'a str>,
+    ) -> Option<usize> {
+        let mut shorter = self.0.iter().filter(|(length, _)| *length < host.len());
+        shorter.find_map(|(length, texts)| texts.get(part(host, *length)?).copied())
     }
 }
 

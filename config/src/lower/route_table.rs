@@ -171,7 +171,6 @@ impl Lowering<'_> {
                 }
             });
         }
-        index.finish();
         index
     }
 
@@ -266,17 +265,11 @@ impl DomainIndex {
         if domain == "*" {
             self.any = Some(position);
         } else if let Some(suffix) = domain.strip_prefix('*') {
-            self.suffix.push((suffix.into(), position));
+            self.suffix.insert(suffix, position);
         } else if let Some(prefix) = domain.strip_suffix('*') {
-            self.prefix.push((prefix.into(), position));
+            self.prefix.insert(prefix, position);
         } else {
             self.exact.insert(domain.into(), position);
         }
-    }
-
-    /// Puts the longest wildcards first.
-    fn finish(&mut self) {
-        self.suffix.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
-        self.prefix.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
     }
 }
