@@ -24,6 +24,7 @@ mod rewrite;
 mod routing;
 mod sds;
 mod short_form;
+mod sm;
 mod smuggling;
 mod tenants;
 mod timeouts;

@@ -97,6 +97,13 @@ impl Http {
         self
     }
 
+    /// `metadata` of the filter chain. After [`Self::only_for`].
+    #[must_use]
+    pub fn metadata(mut self, metadata: &str) -> Self {
+        writeln!(self.chain_match, "metadata: {metadata}").unwrap();
+        self
+    }
+
     /// More fields of the listener.
     #[must_use]
     pub fn listener(mut self, fields: &str) -> Self {

@@ -20,5 +20,6 @@ pub mod control_plane;
 pub mod otlp;
 pub mod proxy;
 pub mod raw;
+pub mod sm;
 pub mod time;
 pub mod upstream;
