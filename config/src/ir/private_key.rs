@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::hash::Hasher;
 
 use rustls_pki_types::PrivateKeyDer;
+use zeroize::Zeroize;
 
 /// A private key. Its `Debug` form hides it.
 #[derive(Debug)]
@@ -53,6 +54,19 @@ impl Hash for PrivateKey {
         match self {
             Self::Open(der) => der.secret_der().hash(state),
             Self::Locked(locked) => (&locked.pem, &locked.passphrase).hash(state),
+        }
+    }
+}
+
+/// Nothing of a key stays in memory that is given back.
+impl Drop for PrivateKey {
+    fn drop(&mut self) {
+        match self {
+            Self::Open(der) => der.zeroize(),
+            Self::Locked(locked) => {
+                locked.pem.zeroize();
+                locked.passphrase.zeroize();
+            }
         }
     }
 }

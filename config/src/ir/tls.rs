@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::CertificateRevocationListDer;
+use zeroize::Zeroize;
 
 use super::Digest;
 use super::listener::Cidr;
@@ -486,6 +487,12 @@ pub enum TicketSource {
 pub struct TicketKeys {
     /// The keys, 80 bytes each.
     pub keys: Vec<[u8; 80]>,
+}
+
+impl Drop for TicketKeys {
+    fn drop(&mut self) {
+        self.keys.zeroize();
+    }
 }
 
 impl std::fmt::Debug for TicketKeys {
