@@ -38,7 +38,6 @@ pub use drain::Drain;
 pub use drain::DrainTrigger;
 pub use expect::ContinueSignal;
 pub use meter::Meter;
-pub use outgoing::Keep;
 pub use outgoing::Outgoing;
 pub use send_error::SendError;
 pub use send_error::SendErrorKind;

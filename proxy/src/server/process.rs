@@ -37,7 +37,6 @@ use crate::admin::AdminServer;
 use crate::admin::AdminState;
 use crate::admin::Health;
 use crate::admin::ServerState;
-use crate::config_source::ConfigSource;
 use crate::config_source::Usable;
 use crate::control::Control;
 use crate::control::Which;

@@ -29,7 +29,6 @@ use super::attempt::Verdict;
 use super::failure::Attempted;
 use super::replay;
 use super::rewrite;
-use crate::codec::Keep;
 use crate::codec::Outgoing;
 use crate::http::route::Matched;
 use crate::http::stream::Stream;
@@ -67,8 +66,7 @@ pub(crate) async fn forward(
     let (head, body) = request.into_parts();
     let mut replay = replay::Replay::new(body, attempts.may_retry(), replay_limit(matched, config));
     let mut tried: Vec<Arc<super::Host>> = Vec::new();
-    let keep = if head.method.is_idempotent() { Keep::Copy } else { Keep::Take };
-    let mut request = Outgoing::new(head, Body::Empty, keep);
+    let mut request = Outgoing { head, body: Body::Empty };
     // Each attempt starts from the same head; without a policy the one retry of a stale connection is too
     // rare for a copy, and only an endpoint's own host name would show.
     let copies = attempts.may_retry() || matches!(action.host_rewrite, HostRewrite::Auto);
@@ -83,7 +81,7 @@ pub(crate) async fn forward(
         }
         let mut copy;
         let attempt = if copies {
-            copy = Outgoing::new(request.head.clone(), replay.next(), Keep::Take);
+            copy = Outgoing { head: request.head.clone(), body: replay.next() };
             &mut copy
         } else {
             request.body = replay.next();
@@ -103,7 +101,6 @@ pub(crate) async fn forward(
         let verdict = match verdict {
             Verdict::Done | Verdict::Exhausted
                 if may_replace_connection
-                    && !request.is_taken()
                     && replay.can_replay()
                     && matches!(&result, Err(Failure::Send(failure))
                         if failure.is_stale_connection(&request.head.method)) =>

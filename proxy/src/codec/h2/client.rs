@@ -1,34 +1,26 @@
 //! The client side: one connection shared by the requests of a worker.
 //!
-//! A driver task per connection moves frames; [`ClientConn`] is a handle that counts streams and knows
+//! A driver task for each connection moves bytes; [`ClientConn`] is a handle that counts streams and knows
 //! whether the connection still takes new ones.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
-use std::pin::pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Instant;
 
 use bytes::Bytes;
-use h2::Reason;
-use h2::client::ResponseFuture;
-use h2::client::SendRequest;
 use http::HeaderMap;
-use http::HeaderValue;
 use http::Method;
-use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 use http::header;
-use http::request::Parts;
-use http::uri::Authority;
-use http::uri::PathAndQuery;
+use http::request;
 use http::uri::Scheme;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -36,11 +28,19 @@ use http_body::SizeHint;
 use palanquin_filter_api::Body;
 use palanquin_filter_api::BodyError;
 
-use super::body::Download;
 use super::body::RecvBody;
-use super::buffered::buffered;
+use super::connection::Config;
+use super::connection::Connection;
+use super::connection::Failed;
+use super::connection::Role;
+use super::connection::StreamRef;
+use super::head::Limits;
+use super::hpack::Pseudo;
 use super::keepalive::Keepalive;
 use super::keepalive::KeepaliveSettings;
+use super::socket::Read;
+use super::socket::Socket;
+use super::streams::Failure;
 use super::upload::Upload;
 use super::upload::UploadError;
 use crate::codec::ContinueSignal;
@@ -51,7 +51,7 @@ use crate::codec::SendErrorKind;
 use crate::codec::Upgrade;
 use crate::codec::hop;
 
-/// Settings of HTTP/2 connections to endpoints.
+/// Settings of connections to upstreams.
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
     /// Streams at a time, unless the peer allows fewer.
@@ -71,141 +71,188 @@ pub struct ClientSettings {
 /// A handle to an upstream connection. Clones share it; the connection closes when the last is gone
 /// and every stream is over.
 #[derive(Clone)]
-pub struct ClientConn {
-    requests: SendRequest<Bytes>,
-    shared: Rc<Shared>,
-}
+pub struct ClientConn(Rc<Shared>);
 
 struct Shared {
+    connection: Rc<RefCell<Connection>>,
     settings: ClientSettings,
     active: Cell<u32>,
     total: Cell<u64>,
-    closed: Cell<bool>,
-    /// The last host and the authority it became: most requests of a connection name one.
-    authority: RefCell<Option<(HeaderValue, Authority)>>,
 }
 
-impl Shared {
-    /// The host field as the authority of a URI.
-    fn authority(&self, host: HeaderValue) -> Result<Authority, &'static str> {
-        let mut last = self.authority.borrow_mut();
-        if let Some((name, authority)) = &*last
-            && *name == host
-        {
-            return Ok(authority.clone());
-        }
-        let authority = Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes()))
-            .map_err(|_| "the host is no authority")?;
-        *last = Some((host, authority.clone()));
-        Ok(authority)
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let mut connection = self.connection.borrow_mut();
+        connection.is_abandoned = true;
+        connection.wake_driver();
     }
 }
 
-/// Shakes hands on `io` and starts the driver task on the current worker.
-pub async fn connect<T: Io>(io: T, settings: ClientSettings) -> io::Result<ClientConn> {
-    let (io, flusher) = buffered(io);
-    let mut builder = h2::client::Builder::new();
-    builder
-        .enable_push(false)
-        .initial_window_size(settings.initial_stream_window_size)
-        .initial_connection_window_size(settings.initial_connection_window_size)
-        .max_header_list_size(settings.max_header_list_size)
-        .max_send_buffer_size(256 * 1024)
-        .initial_max_send_streams(settings.max_concurrent_streams as usize);
-    let (requests, mut connection) = {
-        let mut handshake = pin!(builder.handshake::<_, Bytes>(io));
-        poll_fn(|cx| {
-            let result = handshake.as_mut().poll(cx);
-            drop(flusher.poll(cx));
-            result
-        })
-        .await
-        .map_err(io::Error::other)?
+/// Starts a connection on `io`, and its driver task on the current worker.
+pub fn connect<T: Io>(io: T, settings: ClientSettings) -> ClientConn {
+    let config = Config {
+        max_streams: 0,
+        stream_window: settings.initial_stream_window_size,
+        connection_window: settings.initial_connection_window_size,
+        head: Limits { bytes: settings.max_header_list_size as usize, fields: MAX_FIELDS },
+        extended_connect: false,
     };
-    let shared = Rc::new(Shared {
-        settings,
-        active: Cell::new(0),
-        total: Cell::new(0),
-        closed: Cell::new(false),
-        authority: RefCell::default(),
-    });
-    let driver = Rc::clone(&shared);
-    let mut keepalive = Keepalive::new(connection.ping_pong(), shared.settings.keepalive);
-    tokio::task::spawn_local(async move {
-        poll_fn(|cx| {
-            if keepalive.as_mut().is_some_and(|keepalive| keepalive.poll(cx).is_ready()) {
-                return Poll::Ready(());
+    let connection = Connection::new(Role::Client, config, Instant::now());
+    let keepalive = settings.keepalive.map(Keepalive::new);
+    tokio::task::spawn_local(drive(Socket::new(io), Rc::clone(&connection), keepalive));
+    let (active, total) = (Cell::new(0), Cell::new(0));
+    ClientConn(Rc::new(Shared { connection, settings, active, total }))
+}
+
+/// Moves bytes until the connection is over.
+async fn drive<T: Io>(
+    mut socket: Socket<T>,
+    connection: Rc<RefCell<Connection>>,
+    mut keepalive: Option<Keepalive>,
+) {
+    poll_fn(|cx| {
+        connection.borrow_mut().set_driver(cx);
+        let mut turn = 0;
+        let over = loop {
+            {
+                let mut connection = connection.borrow_mut();
+                if connection.is_abandoned && connection.streams.len() == 0 {
+                    connection.end();
+                    break Poll::Ready(());
+                }
             }
-            let result = Pin::new(&mut connection).poll(cx);
-            match flusher.poll(cx) {
-                Poll::Ready(Err(_)) => Poll::Ready(()),
-                Poll::Ready(Ok(())) | Poll::Pending => result.map(drop),
+            match socket.poll_read(&connection, &mut turn, cx) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Read::Some) => {}
+                Poll::Ready(Read::End) => {
+                    connection.borrow_mut().close(Failure::Closed);
+                    break Poll::Ready(());
+                }
+                Poll::Ready(Read::Fault(fatal)) => {
+                    connection.borrow_mut().abort(fatal);
+                    break Poll::Ready(());
+                }
             }
-        })
-        .await;
-        driver.closed.set(true);
-    });
-    Ok(ClientConn { requests, shared })
+        };
+        if let Some(keepalive) = &mut keepalive
+            && keepalive.poll(&connection, cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        match socket.poll_flush(&connection, cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => over,
+        }
+    })
+    .await;
+    connection.borrow_mut().close(Failure::Closed);
+    if poll_fn(|cx| socket.poll_flush(&connection, cx)).await.is_ok() {
+        drop(poll_fn(|cx| socket.poll_shutdown(cx)).await);
+    }
 }
 
 impl ClientConn {
     /// Streams in flight.
     pub fn active_streams(&self) -> u32 {
-        self.shared.active.get()
+        self.0.active.get()
     }
 
     /// Requests sent since the connection was made.
     pub fn total_requests(&self) -> u64 {
-        self.shared.total.get()
+        self.0.total.get()
     }
 
     /// True while the connection takes new streams at all: it is open and no GOAWAY came.
-    pub fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
-        !self.shared.closed.get() && !matches!(self.requests.poll_ready(cx), Poll::Ready(Err(_)))
+    pub fn is_open(&self) -> bool {
+        self.0.connection.borrow().takes_streams()
     }
 
     /// True when one more stream fits under the peer's limit and ours.
     pub fn has_room(&self) -> bool {
-        let peer = self.requests.current_max_send_streams();
-        let own = self.shared.settings.max_concurrent_streams as usize;
-        (self.shared.active.get() as usize) < peer.min(own)
+        self.0.active.get() < self.0.settings.max_concurrent_streams
+            && self.0.connection.borrow().has_room()
     }
 
     /// Sends one request. Dropping the future, or the response's body, resets the stream.
     ///
-    /// The request is in the form of the seam (see [`crate::codec`]). Its body goes on being sent while
-    /// the response is read.
+    /// The request is in the form of the seam (see [`crate::codec`]); its head is left as it is. Its body goes
+    /// on being sent while the response is read.
+    ///
+    /// # Errors
+    /// No response's head came. An error in the body is told by the body.
     pub async fn send(&self, request: &mut Outgoing) -> Result<Response<Body>, SendError> {
-        let reused = self.shared.total.get() > 0;
+        let reused = self.0.total.get() > 0;
         let fail = |kind, bytes_sent| SendError { kind, reused, bytes_sent };
-        let downstream = request.head.version;
-        let expectation = request.head.extensions.get::<ContinueSignal>().cloned();
+        if !self.is_open() {
+            return Err(fail(SendErrorKind::Closed, 0));
+        }
         let body = request.take_body();
-        let head = to_wire(request.own_head(), &self.shared)
-            .map_err(|what| fail(SendErrorKind::Protocol(what), 0))?;
-        let is_head = head.method() == Method::HEAD;
-        let upgrade = head.extensions().get::<h2::ext::Protocol>().is_some();
-        let guard = Guard::new(&self.shared);
-        let mut requests = self.requests.clone();
-        poll_fn(|cx| requests.poll_ready(cx)).await.map_err(|e| fail(kind(&e), 0))?;
-
-        let no_body = body.is_empty() && !upgrade;
-        let (response, stream) =
-            requests.send_request(head, no_body).map_err(|e| fail(kind(&e), 0))?;
-        let upload = (!no_body).then(|| Upload::new(stream, body));
-        let mut exchange = Exchange { upload, response, expectation };
+        let upgrade = request.head.extensions.get::<Upgrade>();
+        let no_body = body.is_empty() && upgrade.is_none();
+        let guard = Guard::new(&self.0);
+        let stream = self.begin(&request.head, upgrade, no_body);
+        let mut exchange = Exchange {
+            upload: (!no_body).then(|| Upload::new(stream.clone(), body)),
+            stream,
+            expectation: request.head.extensions.get::<ContinueSignal>().cloned(),
+        };
         let result = poll_fn(|cx| exchange.poll(cx)).await;
         let sent = 1 + exchange.upload.as_ref().map_or(0, Upload::sent);
-        let response = result.map_err(|kind| fail(kind, sent))?;
-        Ok(from_wire(response, exchange.upload, guard, is_head, upgrade, downstream))
+        let mut head = *result.map_err(|kind| fail(kind, sent))?;
+        if upgrade.is_some() && head.status == StatusCode::OK {
+            head.status = StatusCode::SWITCHING_PROTOCOLS;
+        }
+        let is_head = request.head.method == Method::HEAD;
+        Ok(respond(head, is_head, exchange, guard, request.head.version))
+    }
+
+    fn begin(&self, head: &request::Parts, upgrade: Option<&Upgrade>, end: bool) -> StreamRef {
+        let mut pseudo: [(Pseudo, &[u8]); 5] = [(Pseudo::Method, b""); 5];
+        let mut count = 0;
+        let mut add = |name, value| {
+            pseudo[count] = (name, value);
+            count += 1;
+        };
+        let is_tunnel = upgrade.is_some_and(|upgrade| upgrade.protocol == "CONNECT");
+        add(
+            Pseudo::Method,
+            if upgrade.is_some() { b"CONNECT" } else { head.method.as_str().as_bytes() },
+        );
+        if let Some(upgrade) = upgrade.filter(|_| !is_tunnel) {
+            add(Pseudo::Protocol, upgrade.protocol.as_bytes());
+        }
+        if !is_tunnel {
+            add(Pseudo::Scheme, self.scheme(&head.headers).as_bytes());
+            let path = head.uri.path_and_query();
+            add(Pseudo::Path, path.map_or(b"/", |path| path.as_str().as_bytes()));
+        }
+        if let Some(host) = head.headers.get(header::HOST) {
+            add(Pseudo::Authority, host.as_bytes());
+        }
+        let headers = if upgrade.is_some() {
+            let mut headers = head.headers.clone();
+            drop(hop::strip(&mut headers));
+            Cow::Owned(headers)
+        } else {
+            Cow::Borrowed(&head.headers)
+        };
+        StreamRef::request(&self.0.connection, &pseudo[..count], &headers, end)
+    }
+
+    /// The scheme the client used, which a proxy passes on whatever the connection upstream is (as Envoy
+    /// does, unless `match_upstream` is set).
+    fn scheme(&self, headers: &HeaderMap) -> &str {
+        match headers.get("x-forwarded-proto").map(http::HeaderValue::as_bytes) {
+            Some(b"http") => "http",
+            Some(b"https") => "https",
+            _ => self.0.settings.scheme.as_str(),
+        }
     }
 }
 
 impl std::fmt::Debug for ClientConn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClientConn")
-            .field("active", &self.shared.active.get())
-            .finish_non_exhaustive()
+        f.debug_struct("ClientConn").field("active", &self.0.active.get()).finish_non_exhaustive()
     }
 }
 
@@ -226,10 +273,10 @@ impl Drop for Guard {
     }
 }
 
-/// A request that waits for its response head while its body is sent.
+/// A request that waits for its response's head while its body is sent.
 struct Exchange {
     upload: Option<Upload>,
-    response: ResponseFuture,
+    stream: StreamRef,
     /// Of a client that waits for `100 Continue`.
     expectation: Option<ContinueSignal>,
 }
@@ -238,112 +285,56 @@ impl Exchange {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<h2::RecvStream>, SendErrorKind>> {
+    ) -> Poll<Result<Box<http::response::Parts>, SendErrorKind>> {
         if let Some(upload) = &mut self.upload {
             match upload.poll(cx) {
-                Poll::Ready(Ok(())) => self.upload = None,
                 Poll::Ready(Err(UploadError::Body(error))) => {
                     return Poll::Ready(Err(SendErrorKind::RequestBody(error)));
                 }
                 // The peer may have answered before it ended the stream: the response decides.
-                Poll::Ready(Err(UploadError::Stream(_))) => self.upload = None,
+                Poll::Ready(Err(UploadError::Stream(_)) | Ok(())) => self.upload = None,
                 Poll::Pending => {}
             }
         }
-        if let Some(expectation) = &self.expectation {
-            while let Poll::Ready(Some(Ok(interim))) = self.response.poll_informational(cx) {
-                if interim.status() == StatusCode::CONTINUE {
-                    expectation.raise();
-                }
-            }
+        if let Some(expectation) = &self.expectation
+            && self.stream.take_continue()
+        {
+            expectation.raise();
         }
-        Pin::new(&mut self.response).poll(cx).map_err(|error| kind(&error))
+        self.stream.poll_response(cx).map_err(|Failed(failure)| match failure {
+            Failure::Closed => SendErrorKind::Closed,
+            Failure::Protocol(what) => SendErrorKind::Protocol(what),
+            Failure::Refused => SendErrorKind::Refused,
+            Failure::Reset(_) => SendErrorKind::Reset,
+        })
     }
 }
 
-fn kind(error: &h2::Error) -> SendErrorKind {
-    match error.reason() {
-        Some(Reason::REFUSED_STREAM) => SendErrorKind::Refused,
-        Some(Reason::NO_ERROR) if error.is_go_away() => SendErrorKind::Refused,
-        _ if error.is_io() => SendErrorKind::Closed,
-        _ if error.is_go_away() && error.is_remote() => SendErrorKind::Closed,
-        _ if error.is_remote() => SendErrorKind::Reset,
-        Some(_) => SendErrorKind::Protocol("HTTP/2 framing"),
-        None => SendErrorKind::Closed,
-    }
-}
-
-/// From the form of the seam to the crate's: absolute URI, no host field.
-fn to_wire(mut head: Parts, shared: &Shared) -> Result<Request<()>, &'static str> {
-    let host = head.headers.remove(header::HOST);
-    let authority = host.map(|host| shared.authority(host)).transpose()?;
-    let mut parts = http::uri::Parts::default();
-    parts.authority = authority;
-    parts.scheme =
-        Some(downstream_scheme(&head.headers).unwrap_or_else(|| shared.settings.scheme.clone()));
-    parts.path_and_query =
-        Some(head.uri.into_parts().path_and_query.unwrap_or(PathAndQuery::from_static("/")));
-    let upgrade = head.extensions.remove::<Upgrade>();
-    head.extensions.clear();
-    if let Some(upgrade) = upgrade {
-        head.method = Method::CONNECT;
-        if upgrade.protocol == "CONNECT" {
-            parts.path_and_query = None;
-            parts.scheme = None;
-        } else {
-            let protocol =
-                upgrade.protocol.to_str().map_err(|_| "the upgrade protocol is no text")?;
-            head.extensions.insert(h2::ext::Protocol::from(protocol));
-        }
-        drop(hop::strip(&mut head.headers));
-    }
-    head.uri = Uri::from_parts(parts).map_err(|_| "the request has no valid target")?;
-    head.version = Version::HTTP_2;
-    Ok(Request::from_parts(head, ()))
-}
-
-/// The scheme the client used, which a proxy passes on whatever the connection upstream is (as Envoy does,
-/// unless `match_upstream` is set).
-fn downstream_scheme(headers: &HeaderMap) -> Option<Scheme> {
-    match headers.get("x-forwarded-proto")?.as_bytes() {
-        b"http" => Some(Scheme::HTTP),
-        b"https" => Some(Scheme::HTTPS),
-        _ => None,
-    }
-}
-
-fn from_wire(
-    response: Response<h2::RecvStream>,
-    upload: Option<Upload>,
-    guard: Guard,
+fn respond(
+    head: http::response::Parts,
     is_head: bool,
-    upgrade: bool,
+    exchange: Exchange,
+    guard: Guard,
     downstream: Version,
 ) -> Response<Body> {
-    let (mut head, stream) = response.into_parts();
-    if upgrade && head.status == StatusCode::OK {
-        head.status = StatusCode::SWITCHING_PROTOCOLS;
-    }
-    if stream.is_end_stream() {
+    let Exchange { upload, stream, .. } = exchange;
+    if stream.is_drained() && upload.is_none() {
         return Response::from_parts(head, Body::Empty);
     }
-    let length = if is_head { Some(0) } else { content_length(&head.headers) };
+    let announced = head.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+    let length = if is_head { Some(0) } else { announced };
     // While the request is still being sent, the response's body is what keeps it going. Towards HTTP/1 a body
     // without a length stays a stream: it is then framed as Envoy frames it.
-    let body = if upload.is_some() || length.is_none() && downstream != Version::HTTP_2 {
-        RecvBody::new(stream, length)
-    } else {
-        match RecvBody::download(stream, length) {
-            Download::Whole(bytes) => return Response::from_parts(head, Body::from(bytes)),
-            Download::Streamed(body) => body,
-        }
-    };
+    if upload.is_none()
+        && (length.is_some() || downstream == Version::HTTP_2)
+        && let Some(whole) = stream.take_whole()
+    {
+        return Response::from_parts(head, Body::from(whole));
+    }
+    let body = RecvBody::of_response(stream, length);
     let body = DownloadBody { body, upload, _guard: guard };
     Response::from_parts(head, Body::from_stream(body))
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A response body that keeps the request body going.
@@ -382,3 +373,6 @@ impl http_body::Body for DownloadBody {
         self.body.size_hint()
     }
 }
+
+/// Fields of a response.
+const MAX_FIELDS: usize = 1000;

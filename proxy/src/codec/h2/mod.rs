@@ -1,15 +1,28 @@
-//! HTTP/2 on the `h2` crate, over an IO that reads much and writes once per turn.
+//! HTTP/2 (RFC 9113).
 //!
-//! The crate writes once for nearly every frame; under [`buffered::BufferedIo`] all frames of a turn of
-//! the connection's task leave in one write, which halves the cost of a request (docs/benchmarks.md).
-//! Who drives a connection therefore flushes it: [`server::serve`] and the client's driver task do.
+//! - `frame`, `hpack`, `head`: bytes to frames, fields and heads of messages.
+//! - `connection`, `streams`, `receive`: the protocol, without I/O. All of it lives on one thread.
+//! - `socket`: reads much and writes once for each turn of the connection's task.
+//! - `server`, `client`: the two ends of a proxy; `body` and `upload` are the bodies of their messages.
+//!
+//! Why not the `h2` crate: docs/adr/0013-own-http2.md.
 
 mod body;
-mod buffered;
 mod client;
+mod connection;
+mod frame;
+pub mod fuzzing;
+mod head;
+mod hpack;
 mod keepalive;
+mod receive;
 mod resets;
 mod server;
+mod socket;
+mod spare;
+mod streams;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub use client::ClientConn;

@@ -1,5 +1,4 @@
-//! Rapid reset (CVE-2023-44487) at a slow pace: streams that are reset only after the proxy began to serve
-//! them, which the h2 crate cannot tell from honest cancellation.
+//! Rapid reset (CVE-2023-44487): a client that resets most of what it asks for, at whatever pace.
 
 use std::time::Duration;
 

@@ -66,9 +66,7 @@ pub(super) async fn connect(pool: &Rc<Pool>, record: &Record) -> Result<Made, Se
         }
         Speaks::Http2 => {
             let settings = h2::ClientSettings { scheme, ..pool.shared.http2.clone() };
-            let connection = h2::connect(transport, settings)
-                .await
-                .map_err(|_| SendFailure::Protocol { what: "HTTP/2 handshake" })?;
+            let connection = h2::connect(transport, settings);
             record.connected(facts, None);
             Ok(Made::Http2(connection))
         }

@@ -1,12 +1,10 @@
 //! HTTP/2 connections: many requests at a time.
 
 use std::cell::Cell;
-use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Waker;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -29,8 +27,6 @@ use crate::upstream::failure::SendFailure;
 /// A connection shared by the requests of a worker.
 pub(super) struct Multiplexed {
     connection: ClientConn,
-    /// A second handle: asking whether it is open needs one that nobody borrows.
-    probe: RefCell<ClientConn>,
     pub(super) record: Rc<Record>,
     streams: Cell<u32>,
     limit: u32,
@@ -45,14 +41,13 @@ impl Multiplexed {
         limit: u32,
         now: Instant,
     ) -> Rc<Self> {
-        let probe = RefCell::new(connection.clone());
         let (streams, idle_since) = (Cell::new(0), Cell::new(now));
-        Rc::new(Self { connection, probe, record, streams, limit, idle_since })
+        Rc::new(Self { connection, record, streams, limit, idle_since })
     }
 
     /// False when it is closed or the peer said GOAWAY.
     pub(super) fn is_open(&self) -> bool {
-        self.probe.borrow_mut().is_open(&mut Context::from_waker(Waker::noop()))
+        self.connection.is_open()
     }
 
     /// True when one more stream fits.

@@ -1,0 +1,744 @@
+//! What the two roles of a connection have in common: windows, settings, streams, and the bytes that are to
+//! be written.
+//!
+//! There is no I/O here. A driver (the task of the connection) feeds what it read to
+//! [`Connection::receive`] and writes what [`Connection::output`] holds at the end of its turn, so that all
+//! frames of a turn leave in one write. Exchanges refer to their streams by [`StreamRef`]; they and the driver
+//! live on one thread and borrow the connection for the length of a call.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::Request;
+use http::header;
+use http::response::Parts;
+
+use super::frame;
+use super::frame::Reason;
+use super::frame::flag;
+use super::frame::kind;
+use super::frame::setting;
+use super::head::Limits;
+use super::hpack::Decoder;
+use super::hpack::Encoder;
+use super::hpack::Pseudo;
+use super::receive::Input;
+use super::streams::Failure;
+use super::streams::Key;
+use super::streams::Stream;
+use super::streams::Streams;
+use crate::codec::Violation;
+
+/// Which side of the connection we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Client,
+    Server,
+}
+
+/// What we tell the peer, and hold it to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Config {
+    /// Streams that the peer may have at a time.
+    pub(super) max_streams: u32,
+    /// Bytes that the peer may send on a stream before we took them.
+    pub(super) stream_window: u32,
+    /// The same for all streams together.
+    pub(super) connection_window: u32,
+    /// Header sections that we take.
+    pub(super) head: Limits,
+    /// Extended CONNECT (RFC 8441) is offered.
+    pub(super) extended_connect: bool,
+}
+
+/// A connection that has to end: GOAWAY with this reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fatal(pub(super) Reason, pub(super) &'static str);
+
+/// A request that arrived.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// Whoever serves it makes a handle of it: the stream counts one already.
+    pub(super) stream: Key,
+    pub(super) head: Request<()>,
+    pub(super) violation: Option<Violation>,
+    pub(super) content_length: Option<u64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) role: Role,
+    pub(super) config: Config,
+    pub(super) input: Input,
+    pub(super) decoder: Decoder,
+    encoder: Encoder,
+    /// Bytes to write.
+    out: Vec<u8>,
+    pub(super) streams: Streams,
+    /// Requests that arrived and nobody serves yet.
+    pub(super) incoming: Vec<Incoming>,
+    /// Streams of the peer's that are neither reset nor ended by both sides.
+    pub(super) open: u32,
+
+    /// Of the peer's streams, and of ours.
+    pub(super) last_received: u32,
+    next_own: u32,
+    /// What we may still send on all streams together.
+    pub(super) send_window: i64,
+    /// What the peer may still send, and what was taken since it was last given room.
+    pub(super) receive_window: i64,
+    taken: u32,
+    pub(super) peer: Peer,
+
+    /// The driver, to be woken when there is something to write.
+    driver: Option<Waker>,
+    /// Streams that wait for room in [`Self::send_window`] or [`Self::out`].
+    blocked: Vec<Key>,
+
+    /// The last stream that our GOAWAY promised to serve.
+    pub(super) said_goaway: Option<u32>,
+    /// The peer's GOAWAY.
+    pub(super) heard_goaway: bool,
+    /// Nothing works any more.
+    pub(super) is_closed: bool,
+    /// Nobody will begin a stream any more.
+    pub(super) is_abandoned: bool,
+    /// Pings of ours that were answered.
+    pub(super) pongs: Pongs,
+
+    /// Frames that did nothing for anybody, against what the peer may send of them.
+    pub(super) idle_frames: u64,
+    pub(super) useful_frames: u64,
+    /// Streams that we reset because of what the peer sent.
+    faults: u32,
+    began: Instant,
+}
+
+/// Answers to our pings.
+#[derive(Debug, Default)]
+pub(super) struct Pongs {
+    /// To the one behind the first GOAWAY.
+    pub(super) end: bool,
+    /// To one of [`super::keepalive`].
+    pub(super) keepalive: bool,
+}
+
+/// What the peer said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) initial_window: i64,
+    pub(super) max_frame: usize,
+    pub(super) max_streams: u32,
+    pub(super) has_settings: bool,
+}
+
+impl Connection {
+    /// A connection whose first bytes wait to be written.
+    pub(super) fn new(role: Role, config: Config, now: Instant) -> Rc<RefCell<Self>> {
+        let mut connection = Self {
+            role,
+            config,
+            input: Input::new(role),
+            decoder: Decoder::default(),
+            encoder: Encoder::default(),
+            out: Vec::new(),
+            streams: Streams::default(),
+            incoming: Vec::new(),
+            open: 0,
+            last_received: 0,
+            next_own: 1,
+            send_window: DEFAULT_WINDOW,
+            receive_window: i64::from(config.connection_window).max(DEFAULT_WINDOW),
+            taken: 0,
+            peer: Peer {
+                initial_window: DEFAULT_WINDOW,
+                max_frame: frame::MAX_PAYLOAD,
+                max_streams: u32::MAX,
+                has_settings: false,
+            },
+            driver: None,
+            blocked: Vec::new(),
+            said_goaway: None,
+            heard_goaway: false,
+            is_closed: false,
+            is_abandoned: false,
+            pongs: Pongs::default(),
+            idle_frames: 0,
+            useful_frames: 0,
+            faults: 0,
+            began: now,
+        };
+        connection.greet();
+        Rc::new(RefCell::new(connection))
+    }
+
+    fn greet(&mut self) {
+        let Config { max_streams, stream_window, connection_window, head, extended_connect } =
+            self.config;
+        let head_bytes = u32::try_from(head.bytes).unwrap_or(u32::MAX);
+        let mut settings = vec![
+            (setting::INITIAL_WINDOW_SIZE, stream_window),
+            (setting::MAX_HEADER_LIST_SIZE, head_bytes),
+        ];
+        match self.role {
+            Role::Client => {
+                self.out.extend_from_slice(frame::PREFACE);
+                settings.push((setting::ENABLE_PUSH, 0));
+            }
+            Role::Server => {
+                settings.push((setting::MAX_CONCURRENT_STREAMS, max_streams));
+                if extended_connect {
+                    settings.push((setting::ENABLE_CONNECT_PROTOCOL, 1));
+                }
+            }
+        }
+        frame::put_settings(&mut self.out, &settings);
+        let more = i64::from(connection_window) - DEFAULT_WINDOW;
+        if let Ok(more @ 1..) = u32::try_from(more) {
+            frame::put_window_update(&mut self.out, 0, more);
+        }
+    }
+
+    // ---- the driver's side
+
+    /// The bytes to write. Whoever writes them calls [`Self::flushed`].
+    pub(super) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// Whether so much waits to be written that nothing more should be read: a peer that does not read must
+    /// not make us hold answers to what it sends.
+    pub(super) fn is_congested(&self) -> bool {
+        self.out.len() > MAX_UNWRITTEN
+    }
+
+    /// All bytes were written: there is room for who waits for it.
+    pub(super) fn flushed(&mut self) {
+        self.wake_blocked();
+    }
+
+    pub(super) fn wake_blocked(&mut self) {
+        for key in std::mem::take(&mut self.blocked) {
+            self.streams.get(key).wake_sender();
+        }
+    }
+
+    /// The task to wake when an exchange queues something.
+    pub(super) fn set_driver(&mut self, cx: &Context<'_>) {
+        match &mut self.driver {
+            Some(known) if known.will_wake(cx.waker()) => {}
+            driver => *driver = Some(cx.waker().clone()),
+        }
+    }
+
+    pub(super) fn wake_driver(&self) {
+        if let Some(driver) = &self.driver {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// The end of everything: every stream fails.
+    pub(super) fn close(&mut self, failure: Failure) {
+        self.is_closed = true;
+        for stream in self.streams.each() {
+            if !(stream.received_all && stream.sent_all) {
+                stream.fail(failure);
+            }
+        }
+    }
+
+    /// Says GOAWAY and closes.
+    pub(super) fn abort(&mut self, fatal: Fatal) {
+        if !self.is_closed {
+            frame::put_goaway(&mut self.out, self.last_received, fatal.0);
+            self.said_goaway = Some(self.last_received);
+            self.close(Failure::Protocol(fatal.1));
+        }
+    }
+
+    /// The first GOAWAY of a graceful end: nothing is refused yet. A ping follows it, and its answer says that
+    /// the peer knows.
+    pub(super) fn announce_end(&mut self) {
+        frame::put_goaway(&mut self.out, frame::MAX_STREAM, Reason::NO_ERROR);
+        frame::put_ping(&mut self.out, 0, PING_END);
+    }
+
+    /// The last GOAWAY: what comes later is not served.
+    pub(super) fn end(&mut self) {
+        if self.said_goaway.is_none() {
+            self.said_goaway = Some(self.last_received);
+            frame::put_goaway(&mut self.out, self.last_received, Reason::NO_ERROR);
+        }
+    }
+
+    /// Asks whether the peer is still there.
+    pub(super) fn ping(&mut self) {
+        self.pongs.keepalive = false;
+        frame::put_ping(&mut self.out, 0, PING_KEEPALIVE);
+    }
+
+    pub(super) fn note_pong(&mut self, payload: [u8; 8]) {
+        self.pongs.end |= payload == PING_END;
+        self.pongs.keepalive |= payload == PING_KEEPALIVE;
+    }
+
+    // ---- streams that begin and fail
+
+    /// A stream of the peer's.
+    pub(super) fn accept(&mut self, id: u32) -> Key {
+        self.open += 1;
+        let window = i64::from(self.config.stream_window);
+        let key = self.streams.insert(id, self.peer.initial_window, window);
+        self.streams.get(key).is_counted = true;
+        key
+    }
+
+    /// Notes that a stream is over, if it is.
+    pub(super) fn note_end(&mut self, key: Key) {
+        let stream = self.streams.get(key);
+        if stream.is_counted && stream.is_over() {
+            stream.is_counted = false;
+            self.open -= 1;
+        }
+    }
+
+    /// The stream that we would begin next.
+    pub(super) fn next_own(&self) -> u32 {
+        self.next_own
+    }
+
+    /// How many streams of our own fit beside those there are.
+    pub(super) fn has_room(&self) -> bool {
+        self.streams.len() < self.peer.max_streams as usize && self.next_own < frame::MAX_STREAM
+    }
+
+    /// Whether new streams of our own may begin.
+    pub(super) fn takes_streams(&self) -> bool {
+        !self.is_closed && !self.heard_goaway
+    }
+
+    /// Resets a stream because of what the peer sent. Too many of these end the connection: who makes us
+    /// reset costs as much as who resets (CVE-2025-8671).
+    pub(super) fn fault(
+        &mut self,
+        id: u32,
+        reason: Reason,
+        what: &'static str,
+    ) -> Result<(), Fatal> {
+        self.faults += 1;
+        if self.faults > MAX_FAULTS {
+            return Err(Fatal(Reason::ENHANCE_YOUR_CALM, "too many streams had to be reset"));
+        }
+        frame::put_reset(&mut self.out, id, reason);
+        self.input.forget(id);
+        if let Some(key) = self.streams.key(id) {
+            self.streams.get(key).fail(Failure::Protocol(what));
+            self.note_end(key);
+        }
+        Ok(())
+    }
+
+    /// Counts a frame that did nothing for anybody.
+    pub(super) fn count_idle(&mut self) -> Result<(), Fatal> {
+        self.idle_frames += 1;
+        if self.idle_frames < IDLE_FRAMES + self.useful_frames * IDLE_PER_USEFUL {
+            return Ok(());
+        }
+        // A connection that lives for weeks may send a ping now and then.
+        let allowance = self.began.elapsed().as_secs() * IDLE_PER_SECOND;
+        if self.idle_frames < IDLE_FRAMES + self.useful_frames * IDLE_PER_USEFUL + allowance {
+            return Ok(());
+        }
+        Err(Fatal(Reason::ENHANCE_YOUR_CALM, "too many frames for nothing"))
+    }
+
+    /// Answers SETTINGS or PING.
+    pub(super) fn answer_settings(&mut self) {
+        frame::put_settings_ack(&mut self.out);
+    }
+
+    pub(super) fn answer_ping(&mut self, payload: [u8; 8]) {
+        frame::put_ping(&mut self.out, flag::ACK, payload);
+    }
+
+    pub(super) fn set_table_size(&mut self, size: usize) {
+        self.encoder.set_max_size(size);
+    }
+
+    /// Data of the connection's window was taken, or is not wanted.
+    pub(super) fn give_back(&mut self, bytes: u32) {
+        self.taken += bytes;
+        if self.taken >= self.config.connection_window.max(DEFAULT_WINDOW as u32) / 2 {
+            self.receive_window += i64::from(self.taken);
+            frame::put_window_update(&mut self.out, 0, std::mem::take(&mut self.taken));
+            self.wake_driver();
+        }
+    }
+
+    // ---- what exchanges send
+
+    /// A header section, in as many frames as it needs.
+    fn put_section(&mut self, id: u32, end: bool, encode: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
+        let Self { out, encoder, .. } = self;
+        if out.capacity() == 0 {
+            *out = super::spare::take();
+        }
+        let start = out.len();
+        frame::put_head(out, 0, kind::HEADERS, 0, id);
+        let body = out.len();
+        encoder.begin(out);
+        encode(encoder, out);
+        let length = out.len() - body;
+        let end = if end { flag::END_STREAM } else { 0 };
+        if length <= frame::MAX_PAYLOAD {
+            let [_, l0, l1, l2] = (length as u32).to_be_bytes();
+            out[start..start + 3].copy_from_slice(&[l0, l1, l2]);
+            out[start + 4] = end | flag::END_HEADERS;
+            return;
+        }
+        let block = out.split_off(body);
+        out.truncate(start);
+        let mut pieces = block.chunks(frame::MAX_PAYLOAD).peekable();
+        let (mut kind, mut flags) = (kind::HEADERS, end);
+        while let Some(piece) = pieces.next() {
+            if pieces.peek().is_none() {
+                flags |= flag::END_HEADERS;
+            }
+            frame::put_head(out, piece.len(), kind, flags, id);
+            out.extend_from_slice(piece);
+            (kind, flags) = (kind::CONTINUATION, 0);
+        }
+    }
+}
+
+/// A handle of a stream. The last one that goes resets a stream that is not over.
+#[derive(Debug)]
+pub(super) struct StreamRef {
+    connection: Rc<RefCell<Connection>>,
+    key: Key,
+}
+
+/// A stream cannot be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failed(pub(super) Failure);
+
+impl StreamRef {
+    /// The first handle of a stream that was just inserted.
+    pub(super) fn new(connection: Rc<RefCell<Connection>>, key: Key) -> Self {
+        Self { connection, key }
+    }
+
+    /// Begins a stream of our own with a request.
+    pub(super) fn request(
+        connection: &Rc<RefCell<Connection>>,
+        pseudo: &[(Pseudo, &[u8])],
+        headers: &HeaderMap,
+        end: bool,
+    ) -> Self {
+        let is_head = pseudo.contains(&(Pseudo::Method, b"HEAD"));
+        let this = &mut *connection.borrow_mut();
+        let id = this.next_own;
+        this.next_own += 2;
+        let window = i64::from(this.config.stream_window);
+        let key = this.streams.insert(id, this.peer.initial_window, window);
+        let stream = this.streams.get(key);
+        stream.sent_all = end;
+        stream.is_head = is_head;
+        this.put_section(id, end, |encoder, out| {
+            for (name, value) in pseudo {
+                encoder.pseudo(out, *name, value);
+            }
+            // The authority stands before the fields.
+            encoder.fields(out, headers.iter().filter(|(name, _)| *name != header::HOST));
+        });
+        this.wake_driver();
+        Self { connection: Rc::clone(connection), key }
+    }
+
+    /// The response's head.
+    ///
+    /// # Errors
+    /// The stream failed; nothing was sent.
+    pub(super) fn respond(
+        &self,
+        status: &str,
+        headers: &HeaderMap,
+        end: bool,
+    ) -> Result<(), Failed> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if let Some(failure) = stream.failure {
+            return Err(Failed(failure));
+        }
+        stream.sent_all = end;
+        let id = stream.id;
+        this.note_end(self.key);
+        this.put_section(id, end, |encoder, out| {
+            encoder.pseudo(out, Pseudo::Status, status.as_bytes());
+            encoder.fields(out, headers.iter());
+        });
+        this.wake_driver();
+        Ok(())
+    }
+
+    /// An interim response without fields. Nothing happens when the stream has failed.
+    pub(super) fn send_interim(&self, status: &str) {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if stream.failure.is_none() && !stream.sent_all {
+            let id = stream.id;
+            this.put_section(id, false, |encoder, out| {
+                encoder.pseudo(out, Pseudo::Status, status.as_bytes());
+            });
+            this.wake_driver();
+        }
+    }
+
+    /// Trailers: the end of what we send.
+    ///
+    /// # Errors
+    /// The stream failed; nothing was sent.
+    pub(super) fn send_trailers(&self, trailers: &HeaderMap) -> Result<(), Failed> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if let Some(failure) = stream.failure {
+            return Err(Failed(failure));
+        }
+        stream.sent_all = true;
+        let id = stream.id;
+        this.note_end(self.key);
+        this.put_section(id, true, |encoder, out| {
+            encoder.fields(out, trailers.iter());
+        });
+        this.wake_driver();
+        Ok(())
+    }
+
+    /// Sends as much of `data` as there is room for; `end` says that nothing follows it. Ready when all of it
+    /// is on its way. Returns how many bytes were sent by this call in `sent`.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+        end: bool,
+        sent: &mut u64,
+    ) -> Poll<Result<(), Failed>> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if let Some(failure) = stream.failure {
+            return Poll::Ready(Err(Failed(failure)));
+        }
+        loop {
+            let congested = this.out.len() > MAX_UNWRITTEN;
+            let room = stream.send_window.min(this.send_window);
+            let piece = data
+                .len()
+                .min(this.peer.max_frame)
+                .min(frame::MAX_PAYLOAD)
+                .min(usize::try_from(room).unwrap_or(0));
+            if !data.is_empty() && (piece == 0 || congested) {
+                stream.sender = Some(cx.waker().clone());
+                if stream.send_window > 0 && !this.blocked.contains(&self.key) {
+                    this.blocked.push(self.key);
+                }
+                // For what this call sent, which makes the room that it waits for.
+                this.wake_driver();
+                return Poll::Pending;
+            }
+            let last = piece == data.len();
+            let flags = if last && end { flag::END_STREAM } else { 0 };
+            frame::put_head(&mut this.out, piece, kind::DATA, flags, stream.id);
+            this.out.extend_from_slice(&data.split_to(piece));
+            stream.send_window -= piece as i64;
+            this.send_window -= piece as i64;
+            *sent += piece as u64;
+            if last {
+                stream.sent_all |= end;
+                this.note_end(self.key);
+                this.wake_driver();
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Whether the stream failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.connection.borrow().streams.peek(self.key).failure.is_some()
+    }
+
+    /// Ready when the stream failed. Registers whoever sends.
+    pub(super) fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Failure> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        match stream.failure {
+            Some(failure) => Poll::Ready(failure),
+            None => {
+                register(&mut stream.sender, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Resets the stream; what was sent before leaves first.
+    pub(super) fn reset(&self, reason: Reason) {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if stream.failure.is_none() && !(stream.sent_all && stream.received_all) {
+            let id = stream.id;
+            stream.fail(Failure::Reset(reason));
+            this.note_end(self.key);
+            this.input.forget(id);
+            frame::put_reset(&mut this.out, id, reason);
+            this.wake_driver();
+        }
+    }
+
+    // ---- what exchanges receive
+
+    /// The head of the response.
+    pub(super) fn poll_response(&self, cx: &mut Context<'_>) -> Poll<Result<Box<Parts>, Failed>> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if let Some(head) = stream.response.take() {
+            return Poll::Ready(Ok(head));
+        }
+        if let Some(failure) = stream.failure {
+            return Poll::Ready(Err(Failed(failure)));
+        }
+        register(&mut stream.receiver, cx);
+        Poll::Pending
+    }
+
+    /// Whether a 100 (Continue) arrived since this was last asked.
+    pub(super) fn take_continue(&self) -> bool {
+        std::mem::take(&mut self.connection.borrow_mut().streams.get(self.key).continues)
+    }
+
+    /// The next data; `None` at its end. Makes room for as much.
+    pub(super) fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failed>>> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if let Some(chunk) = stream.chunks.pop_front() {
+            let bytes = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            let window = this.config.stream_window;
+            if !stream.received_all {
+                stream.taken += bytes;
+                if stream.taken >= window / 2 && stream.failure.is_none() {
+                    let more = std::mem::take(&mut stream.taken);
+                    stream.receive_window += i64::from(more);
+                    frame::put_window_update(&mut this.out, stream.id, more);
+                    if let Some(driver) = &this.driver {
+                        driver.wake_by_ref();
+                    }
+                }
+            }
+            this.give_back(bytes);
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        if stream.received_all {
+            return Poll::Ready(None);
+        }
+        if let Some(failure) = stream.failure {
+            return Poll::Ready(Some(Err(Failed(failure))));
+        }
+        register(&mut stream.receiver, cx);
+        Poll::Pending
+    }
+
+    /// The trailers, after the data.
+    pub(super) fn take_trailers(&self) -> Option<HeaderMap> {
+        self.connection.borrow_mut().streams.get(self.key).trailers.take()
+    }
+
+    /// True when everything arrived and was taken.
+    pub(super) fn is_drained(&self) -> bool {
+        let this = self.connection.borrow();
+        let stream = this.streams.peek(self.key);
+        stream.received_all && stream.chunks.is_empty() && stream.trailers.is_none()
+    }
+
+    /// All data, if everything that the peer sends has arrived, in one piece and without trailers.
+    pub(super) fn take_whole(&self) -> Option<Bytes> {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        if !stream.received_all || stream.chunks.len() > 1 || stream.trailers.is_some() {
+            return None;
+        }
+        let whole = stream.chunks.pop_front().unwrap_or_default();
+        this.give_back(u32::try_from(whole.len()).unwrap_or(u32::MAX));
+        Some(whole)
+    }
+}
+
+fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(known) if known.will_wake(cx.waker()) => {}
+        place => *place = Some(cx.waker().clone()),
+    }
+}
+
+impl Clone for StreamRef {
+    fn clone(&self) -> Self {
+        self.connection.borrow_mut().streams.get(self.key).handles += 1;
+        Self { connection: Rc::clone(&self.connection), key: self.key }
+    }
+}
+
+impl Drop for StreamRef {
+    fn drop(&mut self) {
+        let this = &mut *self.connection.borrow_mut();
+        let stream = this.streams.get(self.key);
+        stream.handles -= 1;
+        if stream.handles > 0 {
+            return;
+        }
+        let Stream { id, failure, sent_all, received_all, is_counted, .. } = *stream;
+        let untaken: usize = stream.chunks.iter().map(Bytes::len).sum();
+        if failure.is_none() && !(sent_all && received_all) && !this.is_closed {
+            // A server that has answered does not want the rest (RFC 9113 section 8.1).
+            let reason = match this.role {
+                Role::Server if sent_all => Reason::NO_ERROR,
+                Role::Client | Role::Server => Reason::CANCEL,
+            };
+            frame::put_reset(&mut this.out, id, reason);
+            this.input.forget(id);
+            this.wake_driver();
+        }
+        if is_counted {
+            this.open -= 1;
+        }
+        let key = self.key;
+        this.blocked.retain(|blocked| *blocked != key);
+        this.streams.remove(key);
+        if this.is_abandoned {
+            this.wake_driver();
+        }
+        this.give_back(u32::try_from(untaken).unwrap_or(u32::MAX));
+    }
+}
+
+/// What our pings carry.
+const PING_END: [u8; 8] = *b"palanend";
+const PING_KEEPALIVE: [u8; 8] = *b"palankap";
+
+/// The windows of both sides before anybody says otherwise (section 6.9.2).
+pub(super) const DEFAULT_WINDOW: i64 = 65_535;
+
+/// Bytes that may wait to be written before exchanges and reading have to wait: a few streams' frames.
+const MAX_UNWRITTEN: usize = 256 * 1024;
+
+/// Streams that the peer may make us reset.
+const MAX_FAULTS: u32 = 100;
+
+/// Frames that do nothing for anybody (PING, PRIORITY, empty DATA, ...) that a peer may send: at first, for
+/// each that does something, and for each second of the connection's life.
+const IDLE_FRAMES: u64 = 1000;
+const IDLE_PER_USEFUL: u64 = 20;
+const IDLE_PER_SECOND: u64 = 10;
