@@ -1,16 +1,20 @@
 //! Our own certificates: loaded once, chosen per handshake by server name and key type.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use palanquin_config::ir::tls::OcspPolicy;
 use palanquin_config::ir::tls::SecretSource;
 use palanquin_config::ir::tls::SignatureScheme as SchemeNumber;
 use palanquin_config::ir::tls::TlsCertificate;
 use palanquin_filter_api::PeerIdentity;
 use rustls::SignatureAlgorithm;
 use rustls::SignatureScheme;
+use rustls::SupportedCipherSuite;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::UnixTime;
 use rustls::server::ClientHello;
 use rustls::server::ResolvesServerCert;
 use rustls::sign::CertifiedKey;
@@ -22,12 +26,186 @@ use x509_parser::prelude::X509Certificate;
 use crate::error::TlsConfigError;
 use crate::error::TlsConfigFault;
 use crate::identity;
+use crate::ocsp::Staple;
+use crate::params;
+use crate::sm;
+use crate::sm::error::SmFault;
 
 /// One certificate with its key.
 #[derive(Debug)]
 pub(crate) struct Loaded {
+    /// With the OCSP response, if there is one.
     pub(crate) certified: Arc<CertifiedKey>,
+    /// Without it.
+    bare: Arc<CertifiedKey>,
+    staple: Option<Staple>,
+    /// The certificate says that it must not be shown without a response (RFC 7633).
+    must_staple: bool,
     pub(crate) identity: Arc<PeerIdentity>,
+}
+
+/// What becomes of the OCSP response of a chosen certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stapling {
+    /// The client did not ask.
+    NotAsked,
+    /// It is sent.
+    Sent,
+    /// There is none that holds.
+    Omitted,
+    /// The certificate must not be shown.
+    Refused,
+}
+
+impl Stapling {
+    /// The counters below `ssl.`, by Envoy's names.
+    pub(crate) fn counters(self) -> &'static [&'static str] {
+        match self {
+            Self::NotAsked => &[],
+            Self::Sent => &["ocsp_staple_requests", "ocsp_staple_responses"],
+            Self::Omitted => &["ocsp_staple_requests", "ocsp_staple_omitted"],
+            Self::Refused => &["ocsp_staple_requests", "ocsp_staple_failed"],
+        }
+    }
+}
+
+impl Loaded {
+    /// A certificate with its key. `index` is its place in the configuration, for messages.
+    ///
+    /// # Errors
+    /// The key is another certificate's, or the chain or the OCSP response cannot be used.
+    pub(crate) fn of(
+        index: usize,
+        secret: &TlsCertificate,
+        key: Arc<dyn SigningKey>,
+        schemes: &[SchemeNumber],
+    ) -> Result<Self, TlsConfigError> {
+        let field = |name: &str| format!("common_tls_context.tls_certificates[{index}]{name}");
+        let bad = |index: usize, reason: String| {
+            let fault = TlsConfigFault::BadCertificate { index, reason };
+            TlsConfigError::new(field(".certificate_chain"), fault)
+        };
+        for (place, der) in secret.chain.iter().enumerate() {
+            X509Certificate::from_der(der).map_err(|e| bad(place, e.to_string()))?;
+        }
+        let leaf = secret.chain.first().ok_or_else(|| bad(0, "the chain is empty".to_owned()))?;
+        let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| bad(0, e.to_string()))?;
+        // Not by rustls, whose parser refuses certificates of version 1.
+        let belongs = match key.public_key() {
+            Some(public) => public.as_ref() == parsed.tbs_certificate.subject_pki.raw,
+            None => true,
+        };
+        if !belongs {
+            return Err(TlsConfigError::new(field(".private_key"), TlsConfigFault::KeyMismatch));
+        }
+        let schemes: Vec<SignatureScheme> = match schemes {
+            [] if key.algorithm() == SignatureAlgorithm::RSA => params::SCHEMES.to_vec(),
+            configured => configured.iter().map(|scheme| scheme.0.into()).collect(),
+        };
+        let key = if schemes.is_empty() { key } else { Arc::new(OrderedKey { key, schemes }) };
+        let bare = CertifiedKey::new(secret.chain.clone(), key);
+        let mut certified = bare.clone();
+        certified.ocsp.clone_from(&secret.ocsp_staple);
+        let staple = match &secret.ocsp_staple {
+            None => None,
+            Some(response) => {
+                let serial = parsed.raw_serial();
+                Some(Staple::read(response, serial).map_err(|reason| {
+                    TlsConfigError::new(field(".ocsp_staple"), TlsConfigFault::BadStaple(reason))
+                })?)
+            }
+        };
+        let must_staple = parsed.extensions().iter().any(|one| one.oid == TLS_FEATURE);
+        if must_staple && staple.is_none() {
+            let fault =
+                TlsConfigFault::BadStaple("OCSP response is required for must-staple certificate");
+            return Err(TlsConfigError::new(field(".ocsp_staple"), fault));
+        }
+        let identity = identity::of(&secret.chain, true)
+            .ok_or_else(|| bad(0, "it cannot be read".to_owned()))?;
+        Ok(Self {
+            certified: Arc::new(certified),
+            bare: Arc::new(bare),
+            staple,
+            must_staple,
+            identity,
+        })
+    }
+
+    /// By Envoy's rules for its policies.
+    pub(crate) fn stapling(&self, policy: OcspPolicy, asked: bool, now: u64) -> Stapling {
+        if !asked {
+            return Stapling::NotAsked;
+        }
+        let policy = if self.must_staple { OcspPolicy::Must } else { policy };
+        match &self.staple {
+            Some(staple) if staple.is_valid(now) => Stapling::Sent,
+            None if policy == OcspPolicy::Must => Stapling::Refused,
+            Some(_) if policy != OcspPolicy::Lenient => Stapling::Refused,
+            _ => Stapling::Omitted,
+        }
+    }
+
+    /// Whether it can sign for a client that takes these schemes, in TLS 1.3.
+    pub(crate) fn signs_tls13(&self, offered: &[SignatureScheme]) -> bool {
+        let of_tls13 = offered.iter().filter(|scheme| !is_pkcs1(**scheme)).copied();
+        self.certified.key.choose_scheme(&of_tls13.collect::<Vec<_>>()).is_some()
+    }
+
+    fn shown(&self, now: u64) -> &Arc<CertifiedKey> {
+        match &self.staple {
+            Some(staple) if !staple.is_valid(now) => &self.bare,
+            _ => &self.certified,
+        }
+    }
+}
+
+/// PKCS#1 v1.5 signs no handshake of TLS 1.3 (RFC 8446 §4.2.3).
+fn is_pkcs1(scheme: SignatureScheme) -> bool {
+    matches!(
+        scheme,
+        SignatureScheme::RSA_PKCS1_SHA256
+            | SignatureScheme::RSA_PKCS1_SHA384
+            | SignatureScheme::RSA_PKCS1_SHA512
+            | SignatureScheme::RSA_PKCS1_SHA1
+    )
+}
+
+fn is_rsa(scheme: SignatureScheme) -> bool {
+    is_pkcs1(scheme)
+        || matches!(
+            scheme,
+            SignatureScheme::RSA_PSS_SHA256
+                | SignatureScheme::RSA_PSS_SHA384
+                | SignatureScheme::RSA_PSS_SHA512
+        )
+}
+
+/// The offered schemes of which the key types fit a suite that both sides have: suites of TLS 1.2 name a key
+/// type.
+pub(crate) fn usable<'a>(
+    hello: &'a ClientHello<'_>,
+    crypto: &CryptoProvider,
+    is_tls13: bool,
+) -> Cow<'a, [SignatureScheme]> {
+    let schemes = hello.signature_schemes();
+    if is_tls13 {
+        return Cow::Borrowed(schemes);
+    }
+    let offered = hello.cipher_suites();
+    let shared = crypto.cipher_suites.iter().filter(|suite| offered.contains(&suite.suite()));
+    let (mut ecdsa, mut rsa) = (false, false);
+    for suite in shared {
+        if let SupportedCipherSuite::Tls12(suite) = suite {
+            rsa |= suite.sign.iter().any(|scheme| is_rsa(*scheme));
+            ecdsa |= suite.sign.iter().any(|scheme| !is_rsa(*scheme));
+        }
+    }
+    if ecdsa && rsa {
+        return Cow::Borrowed(schemes);
+    }
+    let fits = |scheme: &&SignatureScheme| if is_rsa(**scheme) { rsa } else { ecdsa };
+    Cow::Owned(schemes.iter().filter(fits).copied().collect())
 }
 
 /// The certificates of a context, in configured order.
@@ -37,6 +215,7 @@ pub(crate) struct Certificates {
     /// Places in `loaded` by lower-case name; wildcards as `.example.com`.
     by_name: HashMap<Box<str>, Vec<usize>>,
     full_scan: bool,
+    ocsp: OcspPolicy,
 }
 
 impl Certificates {
@@ -45,26 +224,40 @@ impl Certificates {
     /// # Errors
     /// A key that cannot be used or is another certificate's, and a secret that has not arrived.
     pub(crate) fn load(
-        sources: &[SecretSource<TlsCertificate>],
+        sources: &[(usize, &SecretSource<TlsCertificate>)],
         schemes: &[SchemeNumber],
         crypto: &CryptoProvider,
         full_scan: bool,
     ) -> Result<Self, TlsConfigError> {
-        let mut loaded: Vec<Loaded> = Vec::new();
+        let loaded =
+            sources.iter().map(|(index, source)| load_one(*index, source, schemes, crypto));
+        Ok(Self::of(loaded.collect::<Result<_, _>>()?, full_scan))
+    }
+
+    /// Of certificates that are loaded.
+    pub(crate) fn of(loaded: Vec<Loaded>, full_scan: bool) -> Self {
         let mut by_name: HashMap<Box<str>, Vec<usize>> = HashMap::new();
-        for (index, source) in sources.iter().enumerate() {
-            let certificate = load_one(index, source, schemes, crypto)?;
+        for (place, certificate) in loaded.iter().enumerate() {
             for name in server_names(&certificate.identity) {
-                by_name.entry(name).or_default().push(index);
+                by_name.entry(name).or_default().push(place);
             }
-            loaded.push(certificate);
         }
-        Ok(Self { loaded, by_name, full_scan })
+        Self { loaded, by_name, full_scan, ocsp: OcspPolicy::Lenient }
+    }
+
+    /// With a policy for OCSP responses: a certificate that it may refuse is the last choice.
+    pub(crate) fn with_policy(self, ocsp: OcspPolicy) -> Self {
+        Self { ocsp, ..self }
     }
 
     /// All of them.
     pub(crate) fn all(&self) -> &[Loaded] {
         &self.loaded
+    }
+
+    /// The first, for a client, which has no other.
+    pub(crate) fn into_first(self) -> Option<Loaded> {
+        self.loaded.into_iter().next()
     }
 
     /// Chooses by name, exact before wildcard, then by the key types that the peer can verify. When no
@@ -80,7 +273,11 @@ impl Certificates {
             [only] => return Some(only),
             [first, ..] => first,
         };
-        let fits = |loaded: &&Loaded| loaded.certified.key.choose_scheme(schemes).is_some();
+        let now = UnixTime::now().as_secs();
+        let fits = |loaded: &&Loaded| {
+            loaded.certified.key.choose_scheme(schemes).is_some()
+                && loaded.stapling(self.ocsp, true, now) != Stapling::Refused
+        };
         let named = name.and_then(|name| self.named(name));
         if let Some(places) = named {
             let candidates = || places.iter().filter_map(|place| self.loaded.get(*place));
@@ -119,7 +316,7 @@ fn is_elliptic(loaded: &Loaded) -> bool {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let chosen = self.select(hello.server_name(), hello.signature_schemes())?;
-        Some(Arc::clone(&chosen.certified))
+        Some(Arc::clone(chosen.shown(UnixTime::now().as_secs())))
     }
 }
 
@@ -135,41 +332,17 @@ fn load_one(
         let field = format!("common_tls_context.tls_certificate_sds_secret_configs[{index}]");
         return Err(TlsConfigError::new(field, TlsConfigFault::SecretMissing(name)));
     };
+    let key = sm::keys::standard_key(&secret.key)
+        .map_err(|error| TlsConfigError::new(field(".private_key"), SmFault::Key(error)))?;
     let key = crypto
         .key_provider
-        .load_private_key(secret.key.clone_key())
+        .load_private_key(key)
         .map_err(|e| TlsConfigError::new(field(".private_key"), TlsConfigFault::BadKey(e)))?;
-    let bad = |index: usize, reason: String| {
-        let fault = TlsConfigFault::BadCertificate { index, reason };
-        TlsConfigError::new(field(".certificate_chain"), fault)
-    };
-    for (place, der) in secret.chain.iter().enumerate() {
-        X509Certificate::from_der(der).map_err(|e| bad(place, e.to_string()))?;
-    }
-    let leaf = secret.chain.first().ok_or_else(|| bad(0, "the chain is empty".to_owned()))?;
-    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| bad(0, e.to_string()))?;
-    // Not by rustls, whose parser refuses certificates of version 1.
-    let belongs = match key.public_key() {
-        Some(public) => public.as_ref() == parsed.tbs_certificate.subject_pki.raw,
-        None => true,
-    };
-    if !belongs {
-        return Err(TlsConfigError::new(field(".private_key"), TlsConfigFault::KeyMismatch));
-    }
-    let key = if schemes.is_empty() {
-        key
-    } else {
-        Arc::new(RestrictedKey { key, schemes: schemes.iter().map(|s| s.0.into()).collect() })
-    };
-    let mut certified = CertifiedKey::new(secret.chain.clone(), key);
-    certified.ocsp.clone_from(&secret.ocsp_staple);
-    let identity =
-        identity::of(&secret.chain, true).ok_or_else(|| bad(0, "it cannot be read".to_owned()))?;
-    Ok(Loaded { certified: Arc::new(certified), identity })
+    Loaded::of(index, secret, key, schemes)
 }
 
 /// DNS names, or the common name when there are none (as Envoy does it).
-fn server_names(identity: &PeerIdentity) -> Vec<Box<str>> {
+pub(crate) fn server_names(identity: &PeerIdentity) -> Vec<Box<str>> {
     let normal = |name: &str| -> Box<str> {
         let lower = name.to_ascii_lowercase();
         match lower.strip_prefix('*') {
@@ -184,14 +357,18 @@ fn server_names(identity: &PeerIdentity) -> Vec<Box<str>> {
     identity.dns_sans.iter().map(|name| normal(name)).collect()
 }
 
-/// A key that signs only with the configured schemes, in their order.
+/// TLS feature extension (RFC 7633 §6).
+const TLS_FEATURE: x509_parser::der_parser::Oid<'static> =
+    x509_parser::der_parser::oid!(1.3.6.1.5.5.7.1.24);
+
+/// A key that signs only with these schemes, and prefers them in this order.
 #[derive(Debug)]
-struct RestrictedKey {
+struct OrderedKey {
     key: Arc<dyn SigningKey>,
     schemes: Vec<SignatureScheme>,
 }
 
-impl SigningKey for RestrictedKey {
+impl SigningKey for OrderedKey {
     fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
         let mut both = self.schemes.iter().filter(|scheme| offered.contains(scheme));
         both.find_map(|scheme| self.key.choose_scheme(&[*scheme]))

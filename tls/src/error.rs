@@ -6,6 +6,7 @@ use rustls::AlertDescription;
 use rustls::CertificateError;
 use thiserror::Error;
 
+use crate::sm::error::SmFault;
 use crate::verify::VerifyError;
 
 /// A configuration of TLS that cannot be used. Found when it is read, never in a handshake.
@@ -46,6 +47,9 @@ pub enum TlsConfigFault {
         /// Why.
         reason: String,
     },
+    /// The OCSP response is none for this certificate, or is missing.
+    #[error("{0}")]
+    BadStaple(&'static str),
     /// The key log cannot be written.
     #[error("cannot be opened for writing: {0}")]
     KeyLog(#[source] io::Error),
@@ -61,9 +65,34 @@ pub enum TlsConfigFault {
     /// A secret of a discovery service has not arrived.
     #[error("the secret {0:?} is not there yet")]
     SecretMissing(String),
+    /// SM certificates, keys and suites do not fit together.
+    #[error(transparent)]
+    Sm(#[from] SmFault),
     /// The server name to ask for is none.
     #[error("{0:?} is not a server name")]
     ServerName(String),
+}
+
+/// What a client spoke instead of TLS, as far as BoringSSL tells it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleartext {
+    /// A request of HTTP.
+    Http,
+    /// A `CONNECT` request.
+    Proxy,
+}
+
+impl Cleartext {
+    /// By the first five bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes.first_chunk::<5>()? {
+            b"CONNE" => Some(Self::Proxy),
+            [b'G', b'E', b'T', b' ', _] | [b'P', b'U', b'T', b' ', _] | b"POST " | b"HEAD " => {
+                Some(Self::Http)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A handshake that failed. The connection is gone.
@@ -75,6 +104,15 @@ pub enum TlsError {
     /// The peer closed the connection in the middle.
     #[error("the peer closed the connection during the handshake")]
     Closed,
+    /// The OCSP response of our certificate does not hold, and the policy demands one.
+    #[error("there is no OCSP response to staple")]
+    NoStaple,
+    /// The client spoke no TLS.
+    #[error("the client spoke {0:?} in the clear")]
+    Cleartext(Cleartext),
+    /// The server ended the handshake with this alert as its first word.
+    #[error("the server answered the ClientHello with the alert {0:?}")]
+    Refused(AlertDescription),
     /// The connection failed.
     #[error("the connection failed during the handshake")]
     Io(#[source] io::Error),
@@ -84,20 +122,28 @@ pub enum TlsError {
     /// The peer broke the protocol, or nothing could be agreed on.
     #[error("the handshake failed")]
     Protocol(#[source] rustls::Error),
+    /// The same under TLCP.
+    #[error("the TLCP handshake failed: {0}")]
+    Tlcp(#[source] palanquin_tlcp::Error),
     /// The peer's certificate was refused.
     #[error("the peer's certificate was refused")]
     Verify(#[source] VerifyError),
 }
 
 impl TlsError {
-    /// The counter below `ssl.` that counts this failure.
-    pub fn stat(&self) -> &'static str {
+    /// The counter below `ssl.` that counts this failure; `None`: the peer just went away, which Envoy does not
+    /// count either.
+    pub fn stat(&self) -> Option<&'static str> {
         match self {
-            Self::NoPeerCertificate => "fail_verify_no_cert",
-            Self::Verify(VerifyError::CertificateHash) => "fail_verify_cert_hash",
-            Self::Verify(VerifyError::San { .. }) => "fail_verify_san",
-            Self::Verify(_) => "fail_verify_error",
-            Self::Alert(_) | Self::Closed | Self::Io(_) | Self::Protocol(_) => "connection_error",
+            Self::NoPeerCertificate => Some("fail_verify_no_cert"),
+            Self::Verify(error) => Some(error.stat()),
+            Self::Alert(_)
+            | Self::Cleartext(_)
+            | Self::Protocol(_)
+            | Self::NoStaple
+            | Self::Refused(_)
+            | Self::Tlcp(_) => Some("connection_error"),
+            Self::Closed | Self::Io(_) => None,
         }
     }
 
@@ -109,13 +155,31 @@ impl TlsError {
             Self::Alert(alert) => {
                 return boring_text(1000 + u32::from(u8::from(*alert)), &alert_name(*alert));
             }
-            Self::Closed | Self::Io(_) => return "TLS_error_end".to_owned(),
+            // Envoy has nothing to say of a peer that just went away.
+            Self::Closed | Self::Io(_) => return String::new(),
+            Self::Verify(VerifyError::KeyUsage) => (302, "KEY_USAGE_BIT_INCORRECT".to_owned()),
+            Self::NoStaple => (184, "NO_SHARED_CIPHER".to_owned()),
+            Self::Cleartext(text) => match text {
+                Cleartext::Http => (156, "HTTP_REQUEST".to_owned()),
+                Cleartext::Proxy => (155, "HTTPS_PROXY_REQUEST".to_owned()),
+            },
+            Self::Refused(alert) => {
+                let code = boring_code(1000 + u32::from(u8::from(*alert)));
+                let name = alert_name(*alert);
+                let why = boring_code(154);
+                return format!(
+                    "TLS_error:|{code}:SSL routines:OPENSSL_internal:{name}\
+                     |{why}:SSL routines:OPENSSL_internal:HANDSHAKE_FAILURE_ON_CLIENT_HELLO\
+                     :TLS_error_end"
+                );
+            }
             Self::NoPeerCertificate => (
                 192,
                 "PEER_DID_NOT_RETURN_A_CERTIFICATE:peer did not provide required client certificate"
                     .to_owned(),
             ),
             Self::Protocol(error) => protocol_reason(error),
+            Self::Tlcp(error) => tlcp_reason(error),
             Self::Verify(error) => {
                 (125, format!("CERTIFICATE_VERIFY_FAILED:verify cert failed: {error}"))
             }
@@ -153,9 +217,14 @@ impl From<rustls::Error> for TlsError {
     }
 }
 
-/// A line of BoringSSL's error queue; library 16 is SSL.
+/// A reason of the library SSL, which has the number 16.
+fn boring_code(reason: u32) -> u32 {
+    (16 << 24) + reason
+}
+
+/// A line of BoringSSL's error queue.
 fn boring_text(reason: u32, name: &str) -> String {
-    let code = (16 << 24) + reason;
+    let code = boring_code(reason);
     format!("TLS_error:|{code}:SSL routines:OPENSSL_internal:{name}:TLS_error_end")
 }
 
@@ -185,11 +254,26 @@ fn protocol_reason(error: &rustls::Error) -> (u32, String) {
     (number, name.to_owned())
 }
 
+/// BoringSSL's words for the same causes.
+fn tlcp_reason(error: &palanquin_tlcp::Error) -> (u32, String) {
+    use palanquin_tlcp::Error;
+    let (number, name) = match error {
+        Error::NothingInCommon(_) => (184, "NO_SHARED_CIPHER"),
+        Error::Renegotiation => (182, "NO_RENEGOTIATION"),
+        Error::Version(_) => (247, "WRONG_VERSION_NUMBER"),
+        other => return (226, format!("SSL_HANDSHAKE_FAILURE:{other}")),
+    };
+    (number, name.to_owned())
+}
+
 /// BoringSSL's name of a received alert.
 fn alert_name(alert: AlertDescription) -> String {
     // Alerts that SSL 3.0 already had keep its prefix.
     let prefix = if u8::from(alert) < 48 { "SSLV3" } else { "TLSV1" };
     let mut name = format!("{prefix}_ALERT_");
+    if alert == AlertDescription::UnrecognisedName {
+        return "TLSV1_ALERT_UNRECOGNIZED_NAME".to_owned();
+    }
     let words = format!("{alert:?}");
     let mut previous_lower = false;
     for letter in words.chars() {

@@ -45,6 +45,44 @@ pub fn client_hello(bytes: &[u8]) -> Sniffed {
     }
 }
 
+/// What a handshake has to know of a ClientHello beyond what rustls tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outline {
+    /// `legacy_version`: below 0x0303 the client knows neither TLS 1.2 nor 1.3.
+    pub(crate) version: u16,
+    /// The client asks for an OCSP response (RFC 6066 §8).
+    pub(crate) asks_for_status: bool,
+}
+
+/// Reads an outline; `None`: more bytes are needed. What is no ClientHello has an outline that says nothing.
+pub(crate) fn outline(bytes: &[u8]) -> Option<Outline> {
+    const NOTHING: Outline = Outline { version: 0x0303, asks_for_status: false };
+    match handshake_message(bytes) {
+        Ok(message) => Some(outline_of(&message).unwrap_or(NOTHING)),
+        Err(Stop::Incomplete) if bytes.len() < MAX_HELLO => None,
+        Err(_) => Some(NOTHING),
+    }
+}
+
+fn outline_of(message: &[u8]) -> Option<Outline> {
+    let mut reader = Reader(message);
+    let version = reader.u16()?;
+    let mut outline = Outline { version, asks_for_status: false };
+    reader.take(32)?;
+    reader.vector8()?;
+    reader.vector16()?;
+    reader.vector8()?;
+    if reader.0.is_empty() {
+        return Some(outline);
+    }
+    let mut extensions = Reader(reader.vector16()?);
+    while !extensions.0.is_empty() {
+        outline.asks_for_status |= extensions.u16()? == STATUS_REQUEST;
+        extensions.vector16()?;
+    }
+    Some(outline)
+}
+
 enum Stop {
     Incomplete,
     NotTls,
@@ -223,4 +261,5 @@ const MESSAGE_HEADER: usize = 4;
 /// RFC 8446 §5.1.
 const MAX_RECORD: usize = 1 << 14;
 const SERVER_NAME: u16 = 0;
+const STATUS_REQUEST: u16 = 5;
 const APPLICATION_PROTOCOLS: u16 = 16;

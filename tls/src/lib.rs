@@ -18,15 +18,22 @@ pub mod server;
 pub mod transport;
 
 mod certificates;
+mod check;
 mod describe;
 mod key_log;
+mod kx;
+mod ocsp;
 mod params;
+mod sm;
 mod tickets;
+mod tlcp;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+pub use check::check_secret;
+pub use check::ocsp_expiry;
 pub use client::ClientTls;
 pub use client::TlsTarget;
 pub use error::TlsConfigError;

@@ -26,9 +26,11 @@ use rustls::server::ProducesTickets;
 #[derive(Debug)]
 pub(crate) struct Tickets {
     /// The first seals. Read without a lock; swapped when generated keys grow old.
-    ring: ArcSwap<Ring>,
+    ring: Arc<ArcSwap<Ring>>,
+    /// How long a ticket opens.
     lifetime: Duration,
-    generated: bool,
+    /// How long a generated key seals; `None`: the keys are configured.
+    renewal: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -45,10 +47,16 @@ struct Key {
 }
 
 impl Tickets {
-    /// With random keys. Each seals for `lifetime` and opens for as long again, then it is forgotten.
-    pub(crate) fn generated(lifetime: Duration) -> Option<Self> {
+    /// With random keys. Each seals for `renewal` and opens for as long again, then it is forgotten.
+    pub(crate) fn generated(lifetime: Duration, renewal: Duration) -> Option<Self> {
         let ring = Ring { keys: vec![Arc::new(Key::random()?)], born: UnixTime::now().as_secs() };
-        Some(Self { ring: ArcSwap::from_pointee(ring), lifetime, generated: true })
+        let ring = Arc::new(ArcSwap::from_pointee(ring));
+        Some(Self { ring, lifetime, renewal: Some(renewal.max(Duration::from_secs(1))) })
+    }
+
+    /// The same keys for tickets of another lifetime.
+    pub(crate) fn with_lifetime(&self, lifetime: Duration) -> Self {
+        Self { ring: Arc::clone(&self.ring), lifetime, renewal: self.renewal }
     }
 
     /// With configured keys, bound to `context`.
@@ -59,18 +67,17 @@ impl Tickets {
     ) -> Option<Self> {
         let keys = keys.keys.iter().map(|key| Key::derive(key, context).map(Arc::new));
         let ring = Ring { keys: keys.collect::<Option<_>>()?, born: 0 };
-        Some(Self { ring: ArcSwap::from_pointee(ring), lifetime, generated: false })
+        Some(Self { ring: Arc::new(ArcSwap::from_pointee(ring)), lifetime, renewal: None })
     }
 
     fn renew(&self, now: u64) {
-        if !self.generated
-            || now < self.ring.load().born.saturating_add(self.lifetime.as_secs().max(1))
-        {
+        let Some(renewal) = self.renewal else { return };
+        if now < self.ring.load().born.saturating_add(renewal.as_secs()) {
             return;
         }
         let Some(fresh) = Key::random().map(Arc::new) else { return };
         self.ring.rcu(|ring| {
-            if now < ring.born.saturating_add(self.lifetime.as_secs().max(1)) {
+            if now < ring.born.saturating_add(renewal.as_secs()) {
                 return Arc::clone(ring); // another worker was faster
             }
             let previous = ring.keys.first().cloned();
@@ -167,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_ticket_opens_until_its_lifetime_is_over_and_keys_are_renewed_on_the_way() {
-        let tickets = Tickets::generated(HOUR).unwrap();
+        let tickets = Tickets::generated(HOUR, HOUR).unwrap();
         let now = UnixTime::now().as_secs();
         let first = tickets.seal(b"session", now).unwrap();
         assert_eq!(tickets.open(&first, now + 3600).as_deref(), Some(&b"session"[..]));

@@ -110,6 +110,8 @@ pub struct Peeked {
     prefix: Vec<u8>,
     /// How much of `prefix` was given.
     given: usize,
+    /// How many bytes were read from the socket, but for those that were peeked at.
+    received: u64,
 }
 
 #[derive(Debug)]
@@ -136,7 +138,7 @@ impl Peeked {
     }
 
     fn over(socket: Socket) -> Self {
-        Self { socket, prefix: Vec::new(), given: 0 }
+        Self { socket, prefix: Vec::new(), given: 0, received: 0 }
     }
 
     /// Bytes that were read and not yet given to anyone.
@@ -148,6 +150,11 @@ impl Peeked {
     pub fn consume(&mut self, count: usize) {
         self.given = self.given.saturating_add(count).min(self.prefix.len());
         self.release();
+    }
+
+    /// How many bytes came by reading; those that were peeked at do not count.
+    pub(crate) fn received(&self) -> u64 {
+        self.received
     }
 
     /// Waits for more bytes, at most `limit`, and adds them to [`Self::peeked`]. Returns how many came, 0
@@ -286,7 +293,9 @@ impl AsyncRead for Peeked {
             self.consume(count);
             return Poll::Ready(Ok(()));
         }
+        let before = buffer.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+        self.received += (buffer.filled().len() - before) as u64;
         Poll::Ready(Ok(()))
     }
 }

@@ -112,13 +112,9 @@ impl Lowering<'_> {
             self.field("certificate_chain", |cx| cx.certificates(source, "a certificate"))
         });
         let key = key.and_then(|source| self.private_key(source, message.password.as_ref()));
-        let ocsp_staple = message.ocsp_staple.as_ref().and_then(|source| {
-            self.warning_in(
-                "ocsp_staple",
-                "the response is stapled, but its expiry is not checked yet",
-            );
-            self.field("ocsp_staple", |cx| cx.data_source(source))
-        });
+        let staple = message.ocsp_staple.as_ref();
+        let ocsp_staple =
+            staple.and_then(|source| self.field("ocsp_staple", |cx| cx.data_source(source)));
         let certificate = TlsCertificate {
             chain: chain_der?,
             key: key?,

@@ -23,6 +23,8 @@ pub struct TlsInfo {
     pub group: &'static str,
     /// How the peer signed the handshake: `ecdsa_secp256r1_sha256`; empty when it did not.
     pub peer_signature: &'static str,
+    /// What became of an OCSP response that the client asked for: the counters below `ssl.`.
+    pub stapled: &'static [&'static str],
     /// The counter below `ssl.` for a fault of the peer's certificate, which was accepted all the same.
     pub forgiven: Option<&'static str>,
 }

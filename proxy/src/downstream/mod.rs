@@ -18,12 +18,15 @@ use palanquin_config::ir::http::ConnectionManager;
 use palanquin_config::ir::listener::NetworkFilter;
 use palanquin_filter_api::ConnectionInfo;
 use palanquin_filter_api::TlsInfo;
+use palanquin_filter_api::stats::Counter;
 use palanquin_filter_api::stats::Scope;
 use palanquin_filter_api::stats::http as http_stat;
 use palanquin_filter_api::stats::listener as stat;
+use palanquin_filter_api::stats::tls as tls_stat;
 use palanquin_tls::HandshakeCx;
 use palanquin_tls::Peeked;
 use palanquin_tls::ServerTls;
+use palanquin_tls::TlsError;
 use palanquin_tls::Transport;
 use palanquin_tls::handshake::Accept;
 
@@ -136,6 +139,13 @@ async fn handshake(
     match result {
         Ok(secured) => {
             stats.inc(stat::SSL_HANDSHAKE);
+            tls_stat::count(&secured.info, stats);
+            if let Some(fault) = secured.info.forgiven {
+                stats.inc(tls_counter(fault));
+            }
+            for counter in secured.info.stapled {
+                stats.inc(tls_counter(counter));
+            }
             if secured.info.resumed {
                 stats.inc(stat::SSL_SESSION_REUSED);
             }
@@ -145,16 +155,31 @@ async fn handshake(
             Some((secured.transport, secured.info))
         }
         Err(error) => {
-            stats.inc(match error.stat() {
-                "fail_verify_cert_hash" => stat::SSL_FAIL_VERIFY_CERT_HASH,
-                "fail_verify_error" => stat::SSL_FAIL_VERIFY_ERROR,
-                "fail_verify_no_cert" => stat::SSL_FAIL_VERIFY_NO_CERT,
-                "fail_verify_san" => stat::SSL_FAIL_VERIFY_SAN,
-                _ => stat::SSL_CONNECTION_ERROR,
-            });
+            if matches!(error, TlsError::NoStaple) {
+                stats.inc(stat::SSL_OCSP_STAPLE_REQUESTS);
+                stats.inc(stat::SSL_OCSP_STAPLE_FAILED);
+            }
+            if let Some(counter) = error.stat() {
+                stats.inc(tls_counter(counter));
+            }
             tracing::debug!(%error, remote = %ends.remote, "TLS handshake failed");
             None
         }
+    }
+}
+
+/// The counter of a name below `ssl.`.
+fn tls_counter(name: &str) -> Counter {
+    match name {
+        "fail_verify_cert_hash" => stat::SSL_FAIL_VERIFY_CERT_HASH,
+        "fail_verify_error" => stat::SSL_FAIL_VERIFY_ERROR,
+        "fail_verify_no_cert" => stat::SSL_FAIL_VERIFY_NO_CERT,
+        "fail_verify_san" => stat::SSL_FAIL_VERIFY_SAN,
+        "ocsp_staple_omitted" => stat::SSL_OCSP_STAPLE_OMITTED,
+        "ocsp_staple_requests" => stat::SSL_OCSP_STAPLE_REQUESTS,
+        "ocsp_staple_responses" => stat::SSL_OCSP_STAPLE_RESPONSES,
+        "was_key_usage_invalid" => stat::SSL_WAS_KEY_USAGE_INVALID,
+        _ => stat::SSL_CONNECTION_ERROR,
     }
 }
 

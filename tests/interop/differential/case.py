@@ -28,7 +28,7 @@ class Case:
 
 @dataclasses.dataclass
 class Group:
-    """`origins` maps a name to its kind: `h1`, `h2`, `h1-tls`, `h1-mtls`, `h2-tls`, `h2-mtls`."""
+    """`origins` maps a name to its kind: `h1`, `h2`, `h1-tls`, `h1-mtls`, `h2-tls`, `h2-mtls`, or a function that makes one."""
 
     name: str
     cases: list

@@ -60,6 +60,8 @@ async def run_side(group, cases, kind, side, certs, keep):
 
 
 def make_origin(name, sort, certs):
+    if callable(sort):
+        return sort()
     secure = None
     protocol = "h2" if sort.startswith("h2") else "http/1.1"
     if "tls" in sort:

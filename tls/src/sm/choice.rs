@@ -59,7 +59,8 @@ pub(crate) fn offers_standard(
     certificates: &Certificates,
     hello: &ClientHello<'_>,
 ) -> bool {
-    let suite = crypto.cipher_suites.iter().any(|ours| hello.cipher_suites().contains(&ours.suite()));
+    let suite =
+        crypto.cipher_suites.iter().any(|ours| hello.cipher_suites().contains(&ours.suite()));
     let group = hello
         .named_groups()
         .is_none_or(|groups| crypto.kx_groups.iter().any(|ours| groups.contains(&ours.name())));

@@ -48,8 +48,8 @@ pub(crate) fn stack(
     if !sorted.standard.is_empty() {
         return Err(fault("tls_certificates", SmFault::StandardCertificate));
     }
-    let crypto = params::narrowed(sm)
-        .ok_or_else(|| fault("tls_params.cipher_suites", SmFault::NoSuite))?;
+    let crypto =
+        params::narrowed(sm).ok_or_else(|| fault("tls_params.cipher_suites", SmFault::NoSuite))?;
     let own = match sorted.sm.first() {
         Some(pair) => {
             let key = Arc::new(rfc8998::Sm2SigningKey::new(Arc::clone(&pair.sign.key)));

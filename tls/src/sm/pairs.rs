@@ -31,7 +31,8 @@ pub(crate) struct Sorted<'a> {
 impl Sorted<'_> {
     /// What the SM certificates say.
     pub(crate) fn identities(&self) -> impl Iterator<Item = Arc<PeerIdentity>> {
-        let all = self.sm.iter().flat_map(|pair| std::iter::once(&pair.sign).chain(&pair.encryption));
+        let all =
+            self.sm.iter().flat_map(|pair| std::iter::once(&pair.sign).chain(&pair.encryption));
         all.map(|certificate| Arc::clone(&certificate.identity))
     }
 }
@@ -61,9 +62,7 @@ pub(crate) struct SmCertificate {
 /// # Errors
 /// A secret that has not arrived, an SM key that cannot be used or is another certificate's, certificates for
 /// encryption without a companion, and two for the same purpose.
-pub(crate) fn sort(
-    sources: &[SecretSource<TlsCertificate>],
-) -> Result<Sorted<'_>, TlsConfigError> {
+pub(crate) fn sort(sources: &[SecretSource<TlsCertificate>]) -> Result<Sorted<'_>, TlsConfigError> {
     let mut sorted = Sorted::default();
     let mut companions = Vec::new();
     for (index, source) in sources.iter().enumerate() {
@@ -101,9 +100,7 @@ pub(crate) fn sort(
 ///
 /// # Errors
 /// Its key cannot be used or is another certificate's. An enveloped key is not looked into.
-pub(crate) fn check_alone(
-    source: &SecretSource<TlsCertificate>,
-) -> Result<bool, TlsConfigError> {
+pub(crate) fn check_alone(source: &SecretSource<TlsCertificate>) -> Result<bool, TlsConfigError> {
     let Some(certificate) = source.value() else { return Ok(false) };
     match certificate.chain.first().map_or(Kind::Standard, |leaf| Kind::of(leaf)) {
         Kind::Standard => Ok(false),
@@ -115,7 +112,11 @@ pub(crate) fn check_alone(
 
 /// Whether two certificates are of one endpoint: a name in common, or the same subject.
 fn belong_together(sign: &SmCertificate, other: &PeerIdentity) -> bool {
-    let sign = &*sign.identity;
+    are_of_one_endpoint(&sign.identity, other)
+}
+
+/// The same, of certificates that are not ours.
+pub(crate) fn are_of_one_endpoint(sign: &PeerIdentity, other: &PeerIdentity) -> bool {
     let common = |one: &[Arc<str>], two: &[Arc<str>]| one.iter().any(|name| two.contains(name));
     common(&sign.dns_sans, &other.dns_sans)
         || common(&sign.uri_sans, &other.uri_sans)

@@ -3,13 +3,17 @@
 mod handshake;
 mod inspection;
 mod pki;
+mod sm;
+mod tlcp;
 mod validation;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use palanquin_config::ir::sm::SmPolicy;
 use palanquin_config::ir::tls::CommonTls;
 use palanquin_config::ir::tls::DownstreamTls;
+use palanquin_config::ir::tls::OcspPolicy;
 use palanquin_config::ir::tls::PeerValidation;
 use palanquin_config::ir::tls::SecretSource;
 use palanquin_config::ir::tls::ServerResumption;
@@ -41,7 +45,9 @@ fn downstream(certificates: Vec<TlsCertificate>) -> DownstreamTls {
             timeout: Duration::from_hours(2),
         },
         prefer_client_ciphers: false,
+        ocsp: OcspPolicy::default(),
         full_scan_on_sni_mismatch: false,
+        sm_policy: SmPolicy::default(),
     }
 }
 

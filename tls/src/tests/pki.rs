@@ -59,7 +59,7 @@ impl Ca {
         let certificate = params.signed_by(&key, &self.0).unwrap();
         TlsCertificate {
             chain: vec![certificate.der().clone()],
-            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap().into(),
             ocsp_staple: None,
         }
     }

@@ -222,7 +222,7 @@ async fn a_standard_client_of_an_sm_only_listener_gets_a_handshake_failure() {
             assert!(text.contains("NO_SHARED_CIPHER"), "{text}");
             let error = connected.unwrap_err();
             assert!(
-                matches!(error, TlsError::Alert(AlertDescription::HandshakeFailure)),
+                matches!(error, TlsError::Refused(AlertDescription::HandshakeFailure)),
                 "{version:?} {error:?}"
             );
         }

@@ -143,7 +143,8 @@ async fn matchers_lists_of_revoked_ones_and_pins_hold_for_tlcp() {
     let leaf = || Leaf::client("client").uri("spiffe://td/x");
     let good = sm.issue_pair(&leaf()).unwrap();
     let other = sm.issue_pair(&Leaf::client("other").uri("spiffe://td/other")).unwrap();
-    let (revoked_sign, revoked_enc) = (sm.issue_pair(&leaf()).unwrap(), sm.issue_pair(&leaf()).unwrap());
+    let (revoked_sign, revoked_enc) =
+        (sm.issue_pair(&leaf()).unwrap(), sm.issue_pair(&leaf()).unwrap());
     let expired = Validity::expired(std::time::SystemTime::now());
     let stranger = Authority::root(Algorithm::Sm2, "other root").unwrap();
     let list = sm.revoke(&[&revoked_sign.sign, &revoked_enc.enc]).unwrap();
@@ -155,10 +156,12 @@ async fn matchers_lists_of_revoked_ones_and_pins_hold_for_tlcp() {
         },
     };
     let crl = CertificateRevocationListDer::from(list.der().to_vec());
-    let context =
-        ValidationContext { san_matchers: vec![matcher], crls: vec![crl], ..trust(&sm) };
+    let context = ValidationContext { san_matchers: vec![matcher], crls: vec![crl], ..trust(&sm) };
     let server = mutual(downstream(server_pair(&sm)), context);
-    let mixed = DualPair { sign: sm.issue(&leaf()).unwrap(), enc: stranger.issue_pair(&leaf()).unwrap().enc };
+    let mixed = DualPair {
+        sign: sm.issue(&leaf()).unwrap(),
+        enc: stranger.issue_pair(&leaf()).unwrap().enc,
+    };
     let strangers = stranger.issue_pair(&leaf()).unwrap();
     let late = sm.issue_pair(&leaf().validity(expired)).unwrap();
     let servers = sm.issue_pair(&Leaf::server("client").uri("spiffe://td/x")).unwrap();
@@ -169,7 +172,12 @@ async fn matchers_lists_of_revoked_ones_and_pins_hold_for_tlcp() {
             ("revoked sign", &revoked_sign, "fail_verify_error", "certificate revoked"),
             ("revoked enc", &revoked_enc, "fail_verify_error", "certificate revoked"),
             ("stranger", &strangers, "fail_verify_error", "unable to get local issuer certificate"),
-            ("half a stranger", &mixed, "fail_verify_error", "unable to get local issuer certificate"),
+            (
+                "half a stranger",
+                &mixed,
+                "fail_verify_error",
+                "unable to get local issuer certificate",
+            ),
             ("expired", &late, "fail_verify_error", "certificate has expired"),
             ("usage", &servers, "fail_verify_error", "unsupported certificate purpose"),
         ] {
@@ -219,7 +227,10 @@ async fn a_pair_of_two_endpoints_is_refused() {
     let theirs = sm.issue_pair(&Leaf::client("other").uri("spiffe://td/y")).unwrap();
     let mixed = DualPair { sign: mine.sign, enc: theirs.enc };
     let error = ClientTls::build(&client(pair(&mixed), ECC_GCM)).unwrap_err();
-    assert!(error.to_string().contains("no certificate for signing with the same names"), "{error}");
+    assert!(
+        error.to_string().contains("no certificate for signing with the same names"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -311,6 +322,17 @@ fn clients_that_cannot_offer_anything_are_errors_of_the_configuration() {
     let server = downstream(vec![no_usage(None), no_usage(Some(Usage::ENCRYPTION))]);
     let error = ServerTls::build(&server).unwrap_err().to_string();
     assert!(error.contains("key usage"), "{error}");
+}
+
+#[test]
+fn a_server_with_suites_of_tlcp_only_needs_a_pair() {
+    let sm = authority();
+    let one = configured(&sm.issue(&Leaf::server("a.test").dns("a.test")).unwrap());
+    let mut server = downstream(vec![one]);
+    let params = &mut server.common.params.sm;
+    (params.is_named, params.tls13_suites) = (true, Vec::new());
+    let error = ServerTls::build(&server).unwrap_err().to_string();
+    assert!(error.contains("need a pair"), "{error}");
 }
 
 /// The first bytes decide, however they come.

@@ -116,8 +116,7 @@ impl TlcpClient {
         let server_name: Option<Box<str>> = sni.map(Into::into);
         let session_key = Some(server_name.clone().unwrap_or_default());
         let target = Target { server_name, session_key };
-        let stream =
-            stream::connect(io, Arc::new(config), target).await.map_err(super::failure)?;
+        let stream = stream::connect(io, Arc::new(config), target).await.map_err(super::failure)?;
         let established = Arc::clone(stream.established());
         let (peer, forgiven) = match &established.peer {
             Some(pair) => {

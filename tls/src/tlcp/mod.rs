@@ -56,6 +56,7 @@ fn info(
         resumed: established.resumed,
         group: if is_agreed { "curveSM2" } else { "" },
         peer_signature: if is_signed { "sm2sig_sm3" } else { "" },
+        stapled: &[],
         forgiven,
     })
 }

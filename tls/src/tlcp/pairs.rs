@@ -102,8 +102,7 @@ impl Pairs {
         let named = name.and_then(|name| {
             let lower = name.to_ascii_lowercase();
             let lower = lower.strip_suffix('.').unwrap_or(&lower);
-            let wildcard =
-                || lower.find('.').and_then(|dot| self.by_name.get(lower.get(dot..)?));
+            let wildcard = || lower.find('.').and_then(|dot| self.by_name.get(lower.get(dot..)?));
             self.by_name.get(lower).or_else(wildcard)
         });
         self.pairs.get(named.copied().unwrap_or_default())

@@ -17,9 +17,11 @@ use super::pairs::Pairs;
 use super::verify;
 use super::verify::PairVerifier;
 use crate::error::TlsConfigError;
+use crate::error::TlsConfigFault;
 use crate::error::TlsError;
 use crate::handshake::Secured;
 use crate::server;
+use crate::sm::error::SmFault;
 use crate::sm::pairs::SmPair;
 use crate::transport::Peeked;
 use crate::transport::Transport;
@@ -44,7 +46,13 @@ impl TlcpServer {
         pairs: &[SmPair],
     ) -> Result<Option<Self>, TlsConfigError> {
         let common = &tls.common;
-        let suites = super::suites(&common.params.sm.tlcp_suites);
+        let sm = &common.params.sm;
+        let suites = super::suites(&sm.tlcp_suites);
+        let tlcp_only = sm.is_named && sm.tls13_suites.is_empty() && !suites.is_empty();
+        if tlcp_only && pairs.iter().any(|pair| pair.encryption.is_none()) {
+            let fault = TlsConfigFault::Sm(SmFault::NoPair);
+            return Err(TlsConfigError::new("common_tls_context.tls_certificates", fault));
+        }
         let whole = pairs.iter().filter(|pair| pair.encryption.is_some());
         let pairs = whole.map(Pair::load).collect::<Result<Vec<_>, _>>()?;
         let Some(pairs) = Pairs::new(pairs).filter(|_| !suites.is_empty()).map(Arc::new) else {
@@ -87,8 +95,7 @@ impl TlcpServer {
     /// # Errors
     /// The handshake failed, and the client was told by an alert.
     pub(crate) async fn handshake(&self, io: Peeked) -> Result<Secured, TlsError> {
-        let stream =
-            stream::accept(io, Arc::clone(&self.config)).await.map_err(super::failure)?;
+        let stream = stream::accept(io, Arc::clone(&self.config)).await.map_err(super::failure)?;
         let established = Arc::clone(stream.established());
         let (peer, forgiven) = match &established.peer {
             Some(pair) => {

@@ -19,17 +19,19 @@ use x509_parser::prelude::X509Certificate;
 
 use super::PeerVerifier;
 use super::VerifyError;
+use super::trust::Trust;
 use super::validity;
 
 impl PeerVerifier {
     /// Verifies the chain, its validity in time, key usage, name constraints and revocation.
     pub(super) fn check_chain(
         &self,
+        trust: &Trust,
         leaf: &CertificateDer<'_>,
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), VerifyError> {
-        if let Some(result) = self.trusted_itself(leaf, now) {
+        if let Some(result) = self.trusted_itself(trust, leaf, now) {
             return result;
         }
         let time = if self.context.allow_expired { common_time(leaf, rest, now) } else { now };
@@ -50,11 +52,11 @@ impl PeerVerifier {
                 })
                 .build()
         });
-        let accept = |path: &VerifiedPath<'_>| self.accept_path(path, now);
+        let accept = |path: &VerifiedPath<'_>| self.accept_path(trust, path, now);
         certificate
             .verify_for_usage(
                 self.algorithms.all,
-                &self.anchors,
+                &trust.anchors,
                 rest,
                 time,
                 (self.usage)(),
@@ -70,15 +72,15 @@ impl PeerVerifier {
     /// which only its issuer could have signed.
     fn trusted_itself(
         &self,
+        trust: &Trust,
         leaf: &CertificateDer<'_>,
         now: UnixTime,
     ) -> Option<Result<(), VerifyError>> {
         if !self.crls.is_empty() {
             return None;
         }
-        let trusted = self.context.trusted_ca.as_deref().unwrap_or_default();
-        let at = trusted.iter().position(|ca| ca == leaf)?;
-        let root = self.roots.get(at)?;
+        let at = trust.certificates.iter().position(|ca| ca == leaf)?;
+        let root = trust.roots.get(at)?;
         Some(match (root.not_before, root.not_after) {
             _ if self.context.allow_expired => Ok(()),
             (start, _) if now.as_secs() < start => {
@@ -90,16 +92,23 @@ impl PeerVerifier {
     }
 
     /// What webpki leaves open about a path: its length, and whether the trusted certificate is in its time.
-    fn accept_path(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+    fn accept_path(
+        &self,
+        trust: &Trust,
+        path: &VerifiedPath<'_>,
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
         let issuers = path.intermediate_certificates().count();
-        if self.context.max_verify_depth.is_some_and(|most| issuers > most as usize) {
+        // Envoy's limit counts the trusted certificate as well; 0 and 1 both allow no issuer between.
+        let most = self.context.max_verify_depth.map(|depth| depth.saturating_sub(1) as usize);
+        if most.is_some_and(|most| issuers > most) {
             return Err(webpki::Error::MaximumPathDepthExceeded);
         }
         if self.context.allow_expired {
             return Ok(());
         }
         let anchor = path.anchor();
-        let in_time = self.anchors.iter().zip(&self.roots).any(|(known, root)| {
+        let in_time = trust.anchors.iter().zip(&trust.roots).any(|(known, root)| {
             known.subject == anchor.subject
                 && known.subject_public_key_info == anchor.subject_public_key_info
                 && (root.not_before..=root.not_after).contains(&now.as_secs())
@@ -135,7 +144,11 @@ fn refused(error: webpki::Error) -> VerifyError {
         Error::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
         Error::InvalidSignatureForPublicKey => CertificateError::BadSignature,
         Error::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
-        Error::UnknownIssuer => CertificateError::UnknownIssuer,
+        // Whoever issued it may not have: BoringSSL's alert is the same.
+        Error::UnknownIssuer
+        | Error::EndEntityUsedAsCa
+        | Error::MaximumPathDepthExceeded
+        | Error::PathLenConstraintViolated => CertificateError::UnknownIssuer,
         Error::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
         other => CertificateError::Other(rustls::OtherError(std::sync::Arc::new(other))),
     })
@@ -150,7 +163,10 @@ pub(super) fn reason(error: &CertificateError) -> String {
         CertificateError::ExpiredRevocationList => "CRL has expired".to_owned(),
         CertificateError::InvalidPurpose => "unsupported certificate purpose".to_owned(),
         CertificateError::NotValidYet => "certificate is not yet valid".to_owned(),
-        CertificateError::Revoked => "certificate revoked".to_owned(),
+        CertificateError::Revoked => {
+            "certificate revocation check against provided CRLs failed: certificate revoked"
+                .to_owned()
+        }
         CertificateError::UnknownIssuer => "unable to get local issuer certificate".to_owned(),
         CertificateError::UnknownRevocationStatus => "unable to get certificate CRL".to_owned(),
         CertificateError::Other(other) => other.to_string(),

@@ -12,7 +12,6 @@ use palanquin_config::ir::tls::ValidationContext;
 use rustls::CertificateError;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::TrustAnchor;
 use rustls::pki_types::UnixTime;
 use thiserror::Error;
 use webpki::KeyUsage;
@@ -23,12 +22,15 @@ use crate::error::TlsConfigError;
 use crate::error::TlsConfigFault;
 
 mod chain;
+mod companion;
 mod rustls_adapter;
 mod san;
+mod trust;
 
 pub(crate) use rustls_adapter::ClientVerifier;
 pub(crate) use rustls_adapter::ServerVerifier;
 pub(crate) use san::Names;
+use trust::Trust;
 
 /// Why a certificate was refused.
 #[derive(Debug, Clone, Error)]
@@ -39,12 +41,24 @@ pub enum VerifyError {
     /// It does not chain to a trusted issuer, is out of its time, or is revoked (`fail_verify_error`).
     #[error("X509_verify_cert: certificate verification error at depth 0: {}", chain::reason(.0))]
     Chain(CertificateError),
+    /// Its key may not be used for signatures (RFC 5280 §4.2.1.3), so it cannot stand for a peer.
+    #[error("KEY_USAGE_BIT_INCORRECT")]
+    KeyUsage,
     /// It cannot be read.
     #[error("the certificate cannot be read")]
     Malformed,
     /// A name in it holds a NUL byte, or is no text: the mark of a forged identity.
     #[error("a subject alternative name holds a forbidden byte")]
     MalformedName,
+    /// The two certificates of a TLCP peer do not belong together.
+    #[error("the encryption certificate is another endpoint's")]
+    Pair,
+    /// It is no SPIFFE identity of a trust domain that is known (`fail_verify_error`).
+    #[error("SPIFFE: {reason}")]
+    Spiffe {
+        /// Why.
+        reason: &'static str,
+    },
     /// No subject alternative name matches (`fail_verify_san`).
     #[error("SAN matcher, certificate SANs are [{presented}]")]
     San {
@@ -53,22 +67,28 @@ pub enum VerifyError {
     },
 }
 
+impl VerifyError {
+    /// The counter below `ssl.` that counts it.
+    pub(crate) fn stat(&self) -> &'static str {
+        match self {
+            Self::CertificateHash => "fail_verify_cert_hash",
+            Self::San { .. } => "fail_verify_san",
+            Self::KeyUsage => "connection_error",
+            _ => "fail_verify_error",
+        }
+    }
+}
+
 /// Checks certificates of one side of one context. Shared by all workers.
 #[derive(Debug)]
 pub(crate) struct PeerVerifier {
     context: Arc<ValidationContext>,
-    roots: Vec<Root>,
-    anchors: Vec<TrustAnchor<'static>>,
+    trust: Option<Trust>,
+    /// By trust domain of SPIFFE.
+    domains: Option<Vec<(Box<str>, Trust)>>,
     crls: Vec<webpki::CertRevocationList<'static>>,
     algorithms: WebPkiSupportedAlgorithms,
     usage: fn() -> KeyUsage,
-}
-
-/// What an anchor does not say about the trusted certificate it was made of.
-#[derive(Debug)]
-struct Root {
-    not_before: u64,
-    not_after: u64,
 }
 
 /// Which side the peer is on.
@@ -86,19 +106,29 @@ impl PeerVerifier {
         peer: Peer,
     ) -> Result<Self, TlsConfigError> {
         const FIELD: &str = "common_tls_context.validation_context";
-        let mut roots = Vec::new();
-        let mut anchors = Vec::new();
-        for (index, der) in context.trusted_ca.iter().flatten().enumerate() {
-            let bad = |reason: String| {
-                let fault = TlsConfigFault::BadCertificate { index, reason };
-                TlsConfigError::new(format!("{FIELD}.trusted_ca"), fault)
-            };
-            let anchor = webpki::anchor_from_trusted_cert(der).map_err(|e| bad(e.to_string()))?;
-            let (_, parsed) = X509Certificate::from_der(der).map_err(|e| bad(e.to_string()))?;
-            let (not_before, not_after) = validity(&parsed);
-            anchors.push(anchor.to_owned());
-            roots.push(Root { not_before, not_after });
-        }
+        let trust = match &context.trusted_ca {
+            Some(certificates) => Some(
+                Trust::read(certificates)
+                    .map_err(|fault| TlsConfigError::new(format!("{FIELD}.trusted_ca"), fault))?,
+            ),
+            None => None,
+        };
+        let domains = match &context.spiffe {
+            Some(domains) => {
+                let read = domains.iter().map(|domain| {
+                    let trust = Trust::read(&domain.roots).map_err(|fault| {
+                        let name = &domain.name;
+                        TlsConfigError::new(
+                            format!("{FIELD}.custom_validator_config[{name}]"),
+                            fault,
+                        )
+                    })?;
+                    Ok((domain.name.clone(), trust))
+                });
+                Some(read.collect::<Result<_, _>>()?)
+            }
+            None => None,
+        };
         let mut crls = Vec::new();
         for (index, der) in context.crls.iter().enumerate() {
             let crl = webpki::OwnedCertRevocationList::from_der(der).map_err(|e| {
@@ -111,12 +141,18 @@ impl PeerVerifier {
             Peer::Client => KeyUsage::client_auth,
             Peer::Server => KeyUsage::server_auth,
         };
-        Ok(Self { context: Arc::clone(context), roots, anchors, crls, algorithms, usage })
+        Ok(Self { context: Arc::clone(context), trust, domains, crls, algorithms, usage })
     }
 
     /// Whether anything about the certificate is proved when it is accepted.
     pub(crate) fn authenticates(&self) -> bool {
-        self.context.trusted_ca.is_some() || self.has_pins()
+        self.context.authenticates()
+    }
+
+    /// Whether a peer without a certificate is refused although none is required: who pins certificates
+    /// cannot do without one (as in Envoy).
+    pub(crate) fn demands_one(&self) -> bool {
+        self.has_pins()
     }
 
     /// Whether a certificate that fails is accepted all the same.
@@ -133,11 +169,17 @@ impl PeerVerifier {
         now: UnixTime,
         name: Option<&str>,
     ) -> Result<(), VerifyError> {
-        if self.context.trusted_ca.is_some() {
-            self.check_chain(leaf, rest, now)?;
-        }
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| VerifyError::Malformed)?;
-        let names = Names::of(&parsed)?;
+        check_key_usage(&parsed)?;
+        let names = Names::of(&parsed);
+        if let Some(domains) = &self.domains {
+            let names = names.as_ref().map_err(Clone::clone)?;
+            let trust = trust::of_domain(domains, &parsed, names)?;
+            self.check_chain(trust, leaf, rest, now)?;
+        } else if let Some(trust) = &self.trust {
+            self.check_chain(trust, leaf, rest, now)?;
+        }
+        let names = names?;
         let matchers = &self.context.san_matchers;
         let named = name.map_or_else(
             || matchers.is_empty() || matchers.iter().any(|matcher| names.matches(matcher)),
@@ -163,6 +205,16 @@ impl PeerVerifier {
         };
         let spki = parsed.tbs_certificate.subject_pki.raw;
         holds(&self.context.certificate_hashes, leaf) || holds(&self.context.spki_pins, spki)
+    }
+}
+
+/// A peer signs the handshake with its key, which must be meant for that if the certificate says what it is for.
+/// BoringSSL looks at this before anything is verified, and so whatever the configuration says.
+pub(crate) fn check_key_usage(leaf: &X509Certificate<'_>) -> Result<(), VerifyError> {
+    match leaf.key_usage() {
+        Ok(Some(usage)) if !usage.value.digital_signature() => Err(VerifyError::KeyUsage),
+        Ok(_) => Ok(()),
+        Err(_) => Err(VerifyError::Malformed),
     }
 }
 

@@ -22,6 +22,7 @@ use rustls::server::danger::ClientCertVerifier;
 
 use super::PeerVerifier;
 use super::VerifyError;
+use crate::describe;
 
 impl PeerVerifier {
     fn decide(
@@ -32,6 +33,7 @@ impl PeerVerifier {
         name: Option<&str>,
     ) -> Result<(), Error> {
         match self.check(leaf, rest, now, name) {
+            Err(error @ VerifyError::KeyUsage) => Err(to_rustls(error)),
             Err(error) if !self.accepts_untrusted() => Err(to_rustls(error)),
             _ => Ok(()),
         }
@@ -78,6 +80,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        describe::remember_signature(certificate, signature.scheme);
         verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
@@ -87,6 +90,7 @@ impl ClientCertVerifier for ClientVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        describe::remember_signature(certificate, signature.scheme);
         verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
@@ -136,6 +140,7 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        describe::remember_signature(certificate, signature.scheme);
         verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
@@ -145,6 +150,7 @@ impl ServerCertVerifier for ServerVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        describe::remember_signature(certificate, signature.scheme);
         verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 

@@ -11,6 +11,12 @@ use prost_reflect::{
 use crate::rules;
 
 /// Packages that describe definitions and never occur in a configuration.
+/// Fields with rules that Envoy itself does not look at.
+const NOT_ENFORCED: &[&str] = &[
+    // Trust bundles may come as a map instead.
+    "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.trust_domains",
+];
+
 const LEFT_OUT: &[&str] = &[
     "validate.",
     "google.api.Http",
@@ -123,6 +129,7 @@ fn write_message(out: &mut String, message: &MessageDescriptor, index: &Index) -
             .is_some_and(|value| value.as_bool() == Some(true));
         let flags = u8::from(sensitive) | u8::from(deprecated) << 1;
         let constraints = match options.get_extension(&index.rules).as_ref() {
+            Value::Message(_) if NOT_ENFORCED.contains(&field.full_name()) => String::from("&[]"),
             Value::Message(rules) if options.has_extension(&index.rules) => rules::render(rules),
             _ => String::from("&[]"),
         };

@@ -6730,7 +6730,7 @@ F(3,"typed_config",K::Message(1465),S,0,1,&[]),
 F(4,"fallback",K::Bool,S,255,0,&[]),
 ],&[N("config_type",false),]),
 T("envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig",&[
-F(1,"trust_domains",K::Message(1230),R,255,0,&[V::MinItems(1)]),
+F(1,"trust_domains",K::Message(1230),R,255,0,&[]),
 F(2,"trust_bundles",K::Message(176),S,255,0,&[]),
 ],&[]),
 T("envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.TrustDomain",&[

@@ -64,6 +64,13 @@ impl Lowering<'_> {
         let timeout = self.duration("session_timeout", message.session_timeout.as_ref());
         let tickets = self.ticket_source(message.session_ticket_keys_type.as_ref());
         let ocsp = self.ocsp_policy(message);
+        let unstapled = common.tls_certificates.iter().any(|one| one.ocsp_staple.is_none());
+        if ocsp == OcspPolicy::Must && unstapled {
+            self.error_in(
+                "ocsp_staple_policy",
+                "MUST_STAPLE needs an ocsp_staple for each certificate",
+            );
+        }
         (self.error_count() == before).then_some(())?;
         Some(DownstreamTls {
             common: lowered?,
@@ -71,7 +78,8 @@ impl Lowering<'_> {
             resumption: ServerResumption {
                 tickets,
                 stateful: !message.disable_stateful_session_resumption,
-                timeout: timeout.unwrap_or(SESSION_TIMEOUT),
+                // BoringSSL takes its default for zero.
+                timeout: timeout.filter(|time| !time.is_zero()).unwrap_or(SESSION_TIMEOUT),
             },
             prefer_client_ciphers: message.prefer_client_ciphers,
             ocsp,

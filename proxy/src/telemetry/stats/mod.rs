@@ -97,6 +97,11 @@ fn numbers(source: Source<'_>, selection: &Selection) -> Vec<(String, u64)> {
             add(full_name(scope.prefix(), &format!("{family}_{status}")), count);
         }
     }
+    for scope in source.registry.scopes() {
+        for (about, name, count) in scope.all_agreed() {
+            add(full_name(scope.prefix(), &format!("{}.{name}", about.family())), count);
+        }
+    }
     for (name, value) in source.extra {
         add((*name).to_owned(), *value);
     }

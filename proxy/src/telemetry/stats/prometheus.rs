@@ -59,6 +59,14 @@ pub fn prometheus(source: Source<'_>, selection: &Selection) -> String {
                 );
             }
         }
+        for (about, name, count) in scope.all_agreed() {
+            let family = about.family();
+            if selection.name(&full_name(scope.prefix(), &format!("{family}.{name}"))) {
+                let label = (about.label(), name.to_owned());
+                let metric = metric(&scope, family);
+                sample(&mut families, metric, "counter", Some(label), &scope, count);
+            }
+        }
         for (name, values) in scope.histograms() {
             if selection.number(&full_name(scope.prefix(), name), values.count()) {
                 histogram(&mut families, &scope, name, &values);

@@ -8,7 +8,7 @@ use http::uri::Scheme;
 use palanquin_filter_api::TlsInfo;
 use palanquin_filter_api::stats::Counter;
 use palanquin_filter_api::stats::cluster as stat;
-use palanquin_tls::TlsError;
+use palanquin_filter_api::stats::tls as tls_stat;
 use palanquin_tls::Transport;
 
 use super::ConnectionFacts;
@@ -42,6 +42,10 @@ pub(super) async fn connect(pool: &Rc<Pool>, record: &Record) -> Result<Made, Se
     let Dialed { transport, local, tls } = dialed;
     if let Some(tls) = &tls {
         pool.stats().inc(stat::SSL_HANDSHAKE);
+        tls_stat::count(tls, pool.stats());
+        if let Some(fault) = tls.forgiven {
+            pool.stats().inc(tls_counter(fault));
+        }
         if tls.resumed {
             pool.stats().inc(stat::SSL_SESSION_REUSED);
         }
@@ -90,19 +94,23 @@ fn count_protocol(pool: &Pool, speaks: Speaks) {
 
 fn fail(pool: &Pool, error: &DialError) -> SendFailure {
     if let DialError::Tls(error) = error {
-        pool.stats().inc(tls_counter(error));
+        if let Some(counter) = error.stat() {
+            pool.stats().inc(tls_counter(counter));
+        }
     }
     error
         .reason()
         .map_or(SendFailure::ConnectTimeout, |reason| SendFailure::ConnectFailure { reason })
 }
 
-fn tls_counter(error: &TlsError) -> Counter {
-    match error.stat() {
+/// The counter of a name below `ssl.`.
+fn tls_counter(name: &str) -> Counter {
+    match name {
         "fail_verify_cert_hash" => stat::SSL_FAIL_VERIFY_CERT_HASH,
         "fail_verify_error" => stat::SSL_FAIL_VERIFY_ERROR,
         "fail_verify_no_cert" => stat::SSL_FAIL_VERIFY_NO_CERT,
         "fail_verify_san" => stat::SSL_FAIL_VERIFY_SAN,
+        "was_key_usage_invalid" => stat::SSL_WAS_KEY_USAGE_INVALID,
         _ => stat::SSL_CONNECTION_ERROR,
     }
 }

@@ -50,6 +50,7 @@ fn server(alpn: &[&[u8]]) -> Arc<ServerTls> {
         },
         prefer_client_ciphers: false,
         full_scan_on_sni_mismatch: false,
+        sm_policy: palanquin_config::ir::sm::SmPolicy::default(),
     };
     ServerTls::build(&settings).unwrap()
 }
