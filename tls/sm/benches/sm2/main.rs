@@ -32,7 +32,9 @@ fn main() {
     let mut cases = cases::all();
     cases.retain(|case| format!("{} {}", case.row, case.column).contains(&filter));
     if let Some(count) = count {
-        cases.iter_mut().for_each(|case| (0..count).for_each(|_| (case.run)()));
+        for case in &mut cases {
+            (0..count).for_each(|_| (case.run)());
+        }
         return;
     }
     let mut best = Best::new();
@@ -97,7 +99,9 @@ fn print(best: &Best, markdown: bool) {
         );
     } else {
         print!("{:22}", "operations/s");
-        columns.iter().for_each(|column| print!("{column:>12}"));
+        for column in &columns {
+            print!("{column:>12}");
+        }
         println!();
     }
     for row in cases::ROWS {
@@ -105,7 +109,7 @@ fn print(best: &Best, markdown: bool) {
             .iter()
             .map(|column| {
                 best.get(&((*row).to_owned(), (*column).to_owned()))
-                    .map_or("-".into(), |rate| format!("{rate:.0}"))
+                    .map_or_else(|| "-".into(), |rate: &f64| format!("{rate:.0}"))
             })
             .collect();
         if cells.iter().all(|cell| cell == "-") {
@@ -115,7 +119,9 @@ fn print(best: &Best, markdown: bool) {
             println!("| {row} | {} |", cells.join(" | "));
         } else {
             print!("{row:22}");
-            cells.iter().for_each(|cell| print!("{cell:>12}"));
+            for cell in &cells {
+                print!("{cell:>12}");
+            }
             println!();
         }
     }

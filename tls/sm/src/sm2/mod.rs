@@ -7,8 +7,10 @@
 //! | public key encryption, DER of GM/T 0009, order C1 C3 C2 | GB/T 32918.4 | [`PublicKey::encrypt`], [`PrivateKey::decrypt`] |
 //! | plain ECDH, the x coordinate | RFC 8998 §3.2.2 | [`PrivateKey::agree`] |
 //!
-//! Whatever touches a secret takes the same time for every value of it; verification, whose inputs are all public, does not.
+//! Whatever touches a secret takes the same time for every value of it, but for a few values that a uniform secret takes with a
+//! probability of 2^-250; verification, whose inputs are all public, does not. `benches/timing` looks for differences.
 //! Points come in uncompressed form only, as RFC 8998 and TLCP have them, and are always checked against the curve.
+//! A key that verifies again and again is worth a [`PreparedKey`]. There is no `unsafe` here.
 
 pub mod exchange;
 

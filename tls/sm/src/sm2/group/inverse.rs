@@ -4,6 +4,7 @@
 //! A step looks at the lowest bits of two numbers f and g only. So 59 steps run on single words and give a matrix, which is then
 //! applied to the whole of f and g, and to d and e, for which f = d·x and g = e·x modulo m throughout. In the end g is 0 and f is
 //! 1 or -1, and d or -d is the inverse. Numbers are five limbs of 62 bits, the highest one signed.
+#![expect(clippy::many_single_char_names, reason = "the letters of the paper")]
 
 use std::hint::black_box;
 
