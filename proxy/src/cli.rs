@@ -9,6 +9,8 @@ use clap::Subcommand;
 use clap::ValueEnum;
 use palanquin_config::lower::Identity;
 
+use crate::cert::CertArgs;
+
 /// An L7 service-mesh proxy that speaks Envoy's configuration.
 #[derive(Debug, Parser)]
 #[command(name = "palanquin", version, args_conflicts_with_subcommands = true)]
@@ -36,6 +38,8 @@ pub enum Command {
     },
     /// Starts a small mesh on loopback and tells what to try.
     Demo(DemoArgs),
+    /// Makes certificates to try things out with: an authority, a server, clients.
+    Cert(CertArgs),
 }
 
 /// Settings of the demo.

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use palanquin_config::extension::Registry as Filters;
 use palanquin_config::file::UnknownFields;
@@ -17,12 +18,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::cert;
+use crate::cert::CertArgs;
 use crate::cli::Cli;
 use crate::cli::Command;
+use crate::cli::LogLevel;
 use crate::cli::Mode;
 use crate::cli::RunArgs;
 use crate::config_source::ConfigSource;
-use crate::cli::LogLevel;
 use crate::listener::ActiveListener;
 use crate::server::Extensions;
 use crate::server::Options;
@@ -40,6 +43,7 @@ pub fn run(cli: Cli, extensions: Extensions) -> ExitCode {
         }
         Some(Command::Expand { file }) => expand(&file),
         Some(Command::Demo(args)) => crate::demo::run(&args, extensions),
+        Some(Command::Cert(args)) => make_certificates(&args),
         None => serve(&cli.run, extensions),
     }
 }
@@ -77,11 +81,11 @@ fn serve(args: &RunArgs, extensions: Extensions) -> ExitCode {
         drain_time: args.drain_time(),
         source,
         signals: Signals::Handle,
+        file_log_level: args.log_level.is_none().then(|| log_level.clone()),
         log_level: Some(log_level),
     };
     match Running::start(options, extensions) {
         Ok(running) => {
-        file_log_level: args.log_level.is_none().then(|| log_level.clone()),
             if let Some((path, address)) = args.admin_address_path.as_ref().zip(running.admin())
                 && let Err(error) = std::fs::write(path, address.to_string())
             {
@@ -146,9 +150,20 @@ fn expand(file: &Path) -> ExitCode {
     }
 }
 
+fn make_certificates(args: &CertArgs) -> ExitCode {
+    match cert::make(args, SystemTime::now()) {
+        Ok(report) => {
+            tell(report.to_string().trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
 /// Starts the log; the result changes its level later.
 fn start_log(args: &RunArgs) -> std::io::Result<SetLogLevel> {
-    let (filter, handle) = reload::Layer::new(targets(args.log_level.unwrap_or(LogLevel::Info).filter()));
+    let (filter, handle) =
+        reload::Layer::new(targets(args.log_level.unwrap_or(LogLevel::Info).filter()));
     let ansi = args.log_path.is_none() && std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_ansi(ansi);
     let registry = tracing_subscriber::registry().with(filter);

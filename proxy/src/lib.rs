@@ -9,6 +9,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub mod admin;
+pub mod cert;
 pub mod cli;
 pub mod codec;
 pub mod command;

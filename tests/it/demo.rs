@@ -10,12 +10,15 @@ use palanquin::demo::DemoError;
 use palanquin::demo::Tell;
 use palanquin::server::Extensions;
 use palanquin::server::Signals;
+use palanquin_rfc8998 as rfc8998;
+use palanquin_rfc8998::verify::ServerVerifier;
 use palanquin_tests::client::Answer;
 use palanquin_tests::client::Client;
 use palanquin_tests::time::eventually;
 use palanquin_tests::upstream::full;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
@@ -210,6 +213,38 @@ async fn every_command_of_the_guide_does_what_the_guide_says() {
     assert!(text(&next()).await.contains("blue::"));
     assert!(text(&next()).await.contains("acme"));
     assert!(commands.next().is_none());
+    tokio::task::spawn_blocking(move || drop(demo)).await.unwrap();
+}
+
+/// TLCP of the same port is judged by tests/interop/sm, as its clients are programs.
+#[tokio::test]
+async fn the_certificates_of_the_sm_command_are_a_tenant_too() {
+    let (demo, _told) = demo().await;
+    let guide = demo.guide();
+    let command = guide.lines().find(|line| line.contains("-tls1_3")).unwrap();
+    let words = words(command);
+    let value =
+        |option: &str| words[words.iter().position(|word| word == option).unwrap() + 1].clone();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(value("-CAfile")).unwrap()).unwrap();
+    let provider = || Arc::clone(rfc8998::provider());
+    let roots = Arc::new(roots);
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build().unwrap();
+    let tls = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(ServerVerifier(verifier)))
+        .with_client_auth_cert(
+            vec![CertificateDer::from_pem_file(value("-cert")).unwrap()],
+            PrivateKeyDer::from_pem_file(value("-key")).unwrap(),
+        )
+        .unwrap();
+    let port = value("-connect").strip_prefix("localhost:").unwrap().parse().unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut connection = Client::tls(address, "localhost", Arc::new(tls)).await.unwrap();
+    let answer = connection.get("/").await;
+    assert!(answer.text().contains("tenant acme"), "{}", answer.text());
     tokio::task::spawn_blocking(move || drop(demo)).await.unwrap();
 }
 

@@ -7,6 +7,7 @@ mod access_log;
 mod admin;
 mod balancing;
 mod breaker;
+mod cert;
 mod demo;
 mod direct_response;
 mod docs;

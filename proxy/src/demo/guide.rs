@@ -4,13 +4,23 @@ use std::path::Path;
 
 use super::Places;
 
-/// The text. Every command is one line of its own that begins with `curl` or `(for`.
+/// The text. Every command is one line of its own that begins with `curl`, `(for` or `printf`.
 pub(super) fn text(places: &Places, directory: &Path) -> String {
     let Places { proxy, admin, plane, switch, collector, blue, green } = places;
     let port = proxy.port();
     let directory = directory.display();
     let acme = format!("curl -K {directory}/acme.curl");
     let guest = format!("curl -K {directory}/guest.curl");
+    let request = r"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let tls13 = format!(
+        "-tls1_3 -ciphersuites TLS_SM4_GCM_SM3 -groups curveSM2 -sigalgs sm2sig_sm3 -CAfile {directory}/sm-ca.pem \
+         -cert {directory}/sm-acme.pem -key {directory}/sm-acme.key"
+    );
+    let tlcp = format!(
+        "-enable_ntls -ntls -cipher ECDHE-SM2-SM4-GCM-SM3 -CAfile {directory}/sm-ca.pem \
+         -sign_cert {directory}/sm-acme.pem -sign_key {directory}/sm-acme.key \
+         -enc_cert {directory}/sm-acme-enc.pem -enc_key {directory}/sm-acme-enc.key"
+    );
     format!(
         r"Palanquin demo: everything runs in this process, on loopback.
 
@@ -44,6 +54,10 @@ Who may not come in, and what the proxy knows:
   curl --cacert {directory}/ca.pem https://localhost:{port}/
   curl http://{admin}/clusters
   curl http://{admin}/tenants
+
+The same with the national suites, for who has Tongsuo: RFC 8998, and TLCP with two certificates.
+  printf '{request}' | tongsuo s_client -quiet -connect localhost:{port} {tls13}
+  printf '{request}' | tongsuo s_client -quiet -connect localhost:{port} {tlcp}
 
 Ctrl-C ends the demo and removes the certificates.
 "

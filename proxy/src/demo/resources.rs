@@ -64,10 +64,16 @@ fn grpc_cluster(name: &str, address: SocketAddr) -> String {
     )
 }
 
-/// The listener: mutual TLS, tenants, tracing; its routes come by RDS.
+/// The listener: mutual TLS, standard and SM, tenants, tracing; its routes come by RDS.
 pub(super) fn listener(port: u16, certificates: &Path) -> Resource {
-    let [proxy_pem, proxy_key, ca_pem] =
-        ["proxy.pem", "proxy.key", "ca.pem"].map(|name| quoted(&certificates.join(name)));
+    let quoted = |name: &str| quoted(&certificates.join(name));
+    let [ours, sign, encryption] = ["proxy", "sm-proxy", "sm-proxy-enc"].map(|name| {
+        let (chain, key) = (quoted(&format!("{name}.pem")), quoted(&format!("{name}.key")));
+        format!(
+            "{{ certificate_chain: {{ filename: {chain} }}, private_key: {{ filename: {key} }} }}"
+        )
+    });
+    let ca_pem = quoted("ca-bundle.pem");
     resource::<Listener>(
         LISTENER,
         &format!(
@@ -83,8 +89,9 @@ filter_chains:
       common_tls_context:
         alpn_protocols: [h2, http/1.1]
         tls_certificates:
-        - certificate_chain: {{ filename: {proxy_pem} }}
-          private_key: {{ filename: {proxy_key} }}
+        - {ours}
+        - {sign}
+        - {encryption}
         validation_context: {{ trusted_ca: {{ filename: {ca_pem} }} }}
   filters:
   - name: envoy.filters.network.http_connection_manager
