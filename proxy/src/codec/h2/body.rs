@@ -10,8 +10,8 @@ use http_body::SizeHint;
 
 use palanquin_filter_api::BodyError;
 
-use super::connection::Failed;
-use super::connection::StreamRef;
+use super::stream_ref::Failed;
+use super::stream_ref::StreamRef;
 use super::streams::Failure;
 
 /// What a stream receives, as frames. Taking one makes room for as much from the peer, so that a body nobody

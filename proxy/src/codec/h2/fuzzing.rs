@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::connection::Config;
 use super::connection::Connection;
 use super::connection::Role;
-use super::connection::StreamRef;
 use super::head::Limits;
 use super::hpack::Pseudo;
 use super::receive::receive;
+use super::stream_ref::StreamRef;
 
 /// Feeds bytes to both ends of a connection, in pieces of which the first byte tells the size. The server's
 /// requests are answered as far as they can be. Nothing may panic, and what waits to be written is bounded.

@@ -1,7 +1,7 @@
 //! HTTP/2 (RFC 9113).
 //!
 //! - `frame`, `hpack`, `head`: bytes to frames, fields and heads of messages.
-//! - `connection`, `streams`, `receive`: the protocol, without I/O. All of it lives on one thread.
+//! - `connection`, `streams`, `receive`, `sections`, `stream_ref`: the protocol, without I/O. All of it lives on one thread.
 //! - `socket`: reads much and writes once for each turn of the connection's task.
 //! - `server`, `client`: the two ends of a proxy; `body` and `upload` are the bodies of their messages.
 //!
@@ -17,9 +17,11 @@ mod hpack;
 mod keepalive;
 mod receive;
 mod resets;
+mod sections;
 mod server;
 mod socket;
 mod spare;
+mod stream_ref;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,14 @@
-//! Frames that arrive (RFC 9113 sections 5 and 6).
+//! Frames that arrive (RFC 9113 sections 5 and 6); header sections are in [`super::sections`].
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::StatusCode;
 
 use super::connection::Connection;
 use super::connection::DEFAULT_WINDOW;
 use super::connection::Fatal;
-use super::connection::Incoming;
 use super::connection::Role;
 use super::frame;
 use super::frame::Head;
@@ -18,8 +16,7 @@ use super::frame::Reason;
 use super::frame::flag;
 use super::frame::kind;
 use super::frame::setting;
-use super::head::Malformed;
-use super::head::Section;
+use super::sections::Block;
 use super::streams::Failure;
 use super::streams::Key;
 
@@ -30,18 +27,9 @@ pub(super) struct Input {
     unread: Vec<u8>,
     wants_preface: bool,
     /// A header block that goes on with CONTINUATION.
-    block: Option<Block>,
+    pub(super) block: Option<Block>,
     /// Streams that we reset lately: what the peer sent before it knew is ignored.
     forgotten: VecDeque<u32>,
-}
-
-/// A header block in the making.
-#[derive(Debug)]
-struct Block {
-    stream: u32,
-    end_stream: bool,
-    bytes: Vec<u8>,
-    frames: usize,
 }
 
 impl Input {
@@ -230,7 +218,7 @@ impl Connection {
     }
 
     /// The peer sent all it will.
-    fn end_of_stream(&mut self, key: Key) -> Result<(), Fatal> {
+    pub(super) fn end_of_stream(&mut self, key: Key) -> Result<(), Fatal> {
         let stream = self.streams.get(key);
         if stream.expected.is_some_and(|left| left > 0) {
             let id = stream.id;
@@ -242,175 +230,8 @@ impl Connection {
         Ok(())
     }
 
-    fn headers(&mut self, head: Head, payload: &[u8]) -> Result<(), Fatal> {
-        let mut block = unpad(head, payload)?;
-        if head.has(flag::PRIORITY) {
-            let (priority, rest) = block
-                .split_first_chunk::<5>()
-                .ok_or(Fatal(Reason::FRAME_SIZE_ERROR, "HEADERS without its priority"))?;
-            if depends_on(priority) == head.stream {
-                return protocol("a stream that depends on itself");
-            }
-            block = rest;
-        }
-        let end_stream = head.has(flag::END_STREAM);
-        if head.has(flag::END_HEADERS) {
-            return self.section(head.stream, end_stream, block);
-        }
-        let bytes = block.to_vec();
-        self.input.block = Some(Block { stream: head.stream, end_stream, bytes, frames: 0 });
-        self.check_block()
-    }
-
-    fn continuation(&mut self, head: Head, payload: &[u8]) -> Result<(), Fatal> {
-        let Some(block) = &mut self.input.block else { return protocol("CONTINUATION of nothing") };
-        block.bytes.extend_from_slice(payload);
-        block.frames += 1;
-        self.check_block()?;
-        if head.has(flag::END_HEADERS)
-            && let Some(Block { stream, end_stream, bytes, .. }) = self.input.block.take()
-        {
-            return self.section(stream, end_stream, &bytes);
-        }
-        Ok(())
-    }
-
-    /// A block that is never complete must not cost memory without end (CVE-2024-27316).
-    fn check_block(&self) -> Result<(), Fatal> {
-        let limit = self.config.head.bytes.saturating_mul(2).max(2 * frame::MAX_PAYLOAD);
-        match &self.input.block {
-            Some(block) if block.bytes.len() > limit => {
-                Err(Fatal(Reason::ENHANCE_YOUR_CALM, "a header block that is too long"))
-            }
-            Some(block) if block.frames > MAX_CONTINUATIONS => {
-                Err(Fatal(Reason::ENHANCE_YOUR_CALM, "a header block in too many frames"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A complete header block: the head of a message, or trailers.
-    fn section(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Fatal> {
-        let mut section = Section::new(self.config.head);
-        // Always decoded: the table must not be lost.
-        self.decoder
-            .decode(block, |field, size| section.take(field, size))
-            .map_err(|malformed| Fatal(Reason::COMPRESSION_ERROR, malformed.0))?;
-        self.useful_frames += 1;
-        match self.role {
-            Role::Server => self.section_of_client(id, end_stream, section),
-            Role::Client => self.section_of_server(id, end_stream, section),
-        }
-    }
-
-    fn section_of_client(
-        &mut self,
-        id: u32,
-        end_stream: bool,
-        section: Section,
-    ) -> Result<(), Fatal> {
-        if id % 2 == 0 {
-            return protocol("an even stream of a client");
-        }
-        if id <= self.last_received {
-            let key = self.streams.key(id);
-            return match key.filter(|key| self.streams.get(*key).failure.is_none()) {
-                Some(key) => self.trailers(key, end_stream, section),
-                None => self.on_ended_stream(id, false),
-            };
-        }
-        if self.said_goaway.is_some() {
-            return Ok(());
-        }
-        self.last_received = id;
-        if self.open >= self.config.max_streams {
-            return self.fault(id, Reason::REFUSED_STREAM, "too many streams");
-        }
-        let length = section.content_length();
-        let (head, violation, content_length) =
-            match section.into_request().and_then(|(head, violation)| match (length, violation) {
-                (length, None) => Ok((head, None, length?)),
-                (_, violation) => Ok((head, violation, None)),
-            }) {
-                Ok(parts) => parts,
-                Err(Malformed(what)) => return self.fault(id, Reason::PROTOCOL_ERROR, what),
-            };
-        if end_stream && content_length.is_some_and(|length| length > 0) {
-            let what = "less data than the content-length";
-            return self.fault(id, Reason::PROTOCOL_ERROR, what);
-        }
-        let key = self.accept(id);
-        let stream = self.streams.get(key);
-        stream.received_all = end_stream;
-        stream.expected = content_length;
-        self.incoming.push(Incoming { stream: key, head, violation, content_length });
-        Ok(())
-    }
-
-    fn section_of_server(
-        &mut self,
-        id: u32,
-        end_stream: bool,
-        section: Section,
-    ) -> Result<(), Fatal> {
-        let key = self.streams.key(id);
-        let Some(key) = key.filter(|key| self.streams.get(*key).failure.is_none()) else {
-            return self.on_ended_stream(id, false);
-        };
-        if self.streams.get(key).has_response {
-            return self.trailers(key, end_stream, section);
-        }
-        let length = section.content_length();
-        let (response, length) =
-            match section.into_response().and_then(|response| Ok((response, length?))) {
-                Ok(parts) => parts,
-                Err(Malformed(what)) => return self.fault(id, Reason::PROTOCOL_ERROR, what),
-            };
-        let stream = self.streams.get(key);
-        if response.status().is_informational() {
-            if end_stream {
-                return self.fault(id, Reason::PROTOCOL_ERROR, "an interim response as the last");
-            }
-            stream.interim += 1;
-            if stream.interim > MAX_INTERIM {
-                return self.fault(id, Reason::PROTOCOL_ERROR, "too many interim responses");
-            }
-            stream.continues |= response.status() == StatusCode::CONTINUE;
-            stream.wake_receiver();
-            return Ok(());
-        }
-        stream.has_response = true;
-        // An answer to HEAD, and 304, tell a length that does not come.
-        let is_bodiless = stream.is_head || response.status() == StatusCode::NOT_MODIFIED;
-        stream.expected = if is_bodiless { Some(0) } else { length };
-        stream.response = Some(Box::new(response.into_parts().0));
-        if end_stream {
-            return self.end_of_stream(key);
-        }
-        stream.wake_receiver();
-        Ok(())
-    }
-
-    fn trailers(&mut self, key: Key, end_stream: bool, section: Section) -> Result<(), Fatal> {
-        let stream = self.streams.get(key);
-        let id = stream.id;
-        if stream.received_all {
-            return Err(Fatal(Reason::STREAM_CLOSED, "HEADERS after the end of a stream"));
-        }
-        if !end_stream {
-            return self.fault(id, Reason::PROTOCOL_ERROR, "trailers that do not end the stream");
-        }
-        match section.into_trailers() {
-            Ok(trailers) => {
-                stream.trailers = Some(trailers);
-                self.end_of_stream(key)
-            }
-            Err(Malformed(what)) => self.fault(id, Reason::PROTOCOL_ERROR, what),
-        }
-    }
-
     /// A frame of a stream that is over, or was never there (section 5.1).
-    fn on_ended_stream(&mut self, id: u32, is_data: bool) -> Result<(), Fatal> {
+    pub(super) fn on_ended_stream(&mut self, id: u32, is_data: bool) -> Result<(), Fatal> {
         if self.is_idle(id) {
             return protocol("a frame of a stream that nobody opened");
         }
@@ -578,7 +399,7 @@ impl Connection {
 }
 
 /// The payload without its padding (section 6.1).
-fn unpad(head: Head, payload: &[u8]) -> Result<&[u8], Fatal> {
+pub(super) fn unpad(head: Head, payload: &[u8]) -> Result<&[u8], Fatal> {
     if !head.has(flag::PADDED) {
         return Ok(payload);
     }
@@ -591,7 +412,7 @@ fn unpad(head: Head, payload: &[u8]) -> Result<&[u8], Fatal> {
 }
 
 /// The stream that a priority depends on (section 5.3.1 of RFC 7540; priorities have no effect here).
-fn depends_on(priority: &[u8; 5]) -> u32 {
+pub(super) fn depends_on(priority: &[u8; 5]) -> u32 {
     let [s0, s1, s2, s3, _] = *priority;
     u32::from_be_bytes([s0, s1, s2, s3]) & frame::MAX_STREAM
 }
@@ -600,7 +421,7 @@ fn sized<const N: usize>(payload: &[u8]) -> Result<[u8; N], Fatal> {
     payload.try_into().map_err(|_| Fatal(Reason::FRAME_SIZE_ERROR, "a frame of another size"))
 }
 
-fn protocol(what: &'static str) -> Result<(), Fatal> {
+pub(super) fn protocol(what: &'static str) -> Result<(), Fatal> {
     Err(Fatal(Reason::PROTOCOL_ERROR, what))
 }
 
@@ -609,11 +430,5 @@ const MAX_WINDOW: i64 = 0x7fff_ffff;
 
 /// Streams that are remembered after we reset them.
 const FORGOTTEN: usize = 128;
-
-/// CONTINUATION frames of one block.
-const MAX_CONTINUATIONS: usize = 32;
-
-/// Interim responses before a final one.
-const MAX_INTERIM: u32 = 16;
 
 const _: () = assert!(DEFAULT_WINDOW <= MAX_WINDOW);

@@ -11,9 +11,9 @@ use palanquin_filter_api::Body;
 use palanquin_filter_api::BodyError;
 
 use super::body::body_error;
-use super::connection::Failed;
-use super::connection::StreamRef;
 use super::frame::Reason;
+use super::stream_ref::Failed;
+use super::stream_ref::StreamRef;
 
 /// A body on its way out. Polled until it is ready; dropping it early resets the stream, unless somebody else
 /// still refers to it.
