@@ -83,16 +83,18 @@ CIPHERS = fronts("tlsv-ciphers", {
     probe("wrong-key: TLS 1.2", "wrong-key", False, max_version="1.2"),
     probe("wrong-key: TLS 1.3", "wrong-key", min_version="1.3"),
     probe("cbc: a suite with AEAD", "cbc", max_version="1.2", ciphers="ECDHE-RSA-AES128-GCM-SHA256"),
-    probe("cbc: ECDHE with CBC", "cbc", max_version="1.2", ciphers="ECDHE-RSA-AES128-SHA"),
+    probe("cbc: ECDHE with CBC", "cbc", max_version="1.2", ciphers="ECDHE-RSA-AES128-SHA", wanted={"status": 0}, why="CBC is not spoken"),
     *[s_client(f"TLS 1.3: {suite}", "default", "-tls1_3", "-ciphersuites", suite)
       for suite in ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")],
     s_client("TLS 1.3: the client's order, 256 first", "default", "-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"),
     s_client("TLS 1.3: the client's order, chacha first", "default", "-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"),
     s_client("TLS 1.3: the client's order, 128 first", "default", "-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"),
     s_client("TLS 1.3: no suite in common", "default", "-tls1_3", "-ciphersuites", "TLS_AES_128_CCM_SHA256", ok=False),
-    stats("ciphers in statistics", "ssl"),
+    stats("ciphers in statistics", "ssl", ignore=(r"\.cbc\.",)),
 ])
 
+# rustls takes a key share that is there before a curve that it prefers, and the client's order in TLS 1.2.
+SHARES = ("group",)
 CURVES = fronts("tlsv-curves", {
     "default": params(), "p256": params(ecdh_curves=["P-256"]), "x25519": params(ecdh_curves=["X25519"]), "p384": params(ecdh_curves=["P-384"]),
     "p521": params(ecdh_curves=["P-521"]), "order": params(ecdh_curves=["P-384", "P-256", "X25519"]),
@@ -105,12 +107,12 @@ CURVES = fronts("tlsv-curves", {
     s_client("p256: X25519 only", "p256", "-groups", "X25519", ok=False),
     s_client("x25519: P-256 only", "x25519", "-tls1_2", "-groups", "P-256", ok=False),
     s_client("p384: it", "p384"), s_client("p384: TLS 1.2", "p384", "-tls1_2"), s_client("p521: it", "p521"), s_client("p521: TLS 1.2", "p521", "-tls1_2"),
-    s_client("order: the server's in TLS 1.3", "order", "-tls1_3", "-groups", "X25519:P-256:P-384"),
-    s_client("order: the server's in TLS 1.2", "order", "-tls1_2", "-groups", "X25519:P-256:P-384"),
-    s_client("order: without the first", "order", "-groups", "X25519:P-256"),
+    s_client("order: the server's in TLS 1.3", "order", "-tls1_3", "-groups", "X25519:P-256:P-384", ignore=SHARES),
+    s_client("order: the server's in TLS 1.2", "order", "-tls1_2", "-groups", "X25519:P-256:P-384", ignore=SHARES),
+    s_client("order: without the first", "order", "-groups", "X25519:P-256", ignore=SHARES),
     s_client("hybrid: a client without it", "hybrid", ok=False),
     s_client("hybrid-first: a client without it", "hybrid-first"),
-    stats("curves in statistics", "ssl"),
+    stats("curves in statistics", "ssl", ignore=(r"order\.ssl\.curves",)),
 ])
 
 SCHEMES = fronts("tlsv-sigalgs", {
@@ -163,7 +165,7 @@ CONFIG = configs("tlsv-config", [
     accepted("an unknown suite", with_params(cipher_suites=["NONSENSE"]), False),
     accepted("a suite of TLS 1.3", with_params(cipher_suites=["TLS_AES_128_GCM_SHA256"]), False),
     accepted("ECDHE with CBC beside AEAD", with_params(cipher_suites=["ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES128-GCM-SHA256"]), True),
-    accepted("ECDHE with CBC alone", with_params(cipher_suites=["ECDHE-RSA-AES128-SHA"]), True),
+    accepted("ECDHE with CBC alone", with_params(cipher_suites=["ECDHE-RSA-AES128-SHA"]), True, wanted={"accepted": False}, why="CBC is not spoken"),
     accepted("static RSA alone", with_params(cipher_suites=["AES128-GCM-SHA256"]), True,
              wanted={"accepted": False}, why="there is no key exchange without forward secrecy; what cannot be served is refused"),
     accepted("an OpenSSL word", with_params(cipher_suites=["ALL"]), True, wanted={"accepted": False}, why="suites are named one by one"),
@@ -174,19 +176,20 @@ CONFIG = configs("tlsv-config", [
     accepted("prime256v1", with_params(ecdh_curves=["prime256v1"]), True),
     accepted("secp256r1", with_params(ecdh_curves=["secp256r1"]), False),
     accepted("x25519 in lower case", with_params(ecdh_curves=["x25519"]), True),
-    accepted("X25519Kyber768Draft00", with_params(ecdh_curves=["X25519Kyber768Draft00", "X25519"]), True),
-    accepted("MLKEM1024", with_params(ecdh_curves=["MLKEM1024"]), True),
-    accepted("the same curve twice", with_params(ecdh_curves=["P-256", "P-256"]), True),
+    accepted("X25519Kyber768Draft00", with_params(ecdh_curves=["X25519Kyber768Draft00", "X25519"]), False),
+    accepted("MLKEM1024", with_params(ecdh_curves=["MLKEM1024"]), True, wanted={"accepted": False}, why="the cryptography has no such group alone"),
+    accepted("the same curve twice", with_params(ecdh_curves=["P-256", "P-256"]), False),
     accepted("an unknown scheme", with_params(signature_algorithms=["nonsense"]), False),
     accepted("an old scheme", with_params(signature_algorithms=["rsa_pkcs1_sha1"]), True),
     accepted("ed25519", with_params(signature_algorithms=["ed25519"]), True),
-    accepted("the minimum above the maximum", with_params(tls_minimum_protocol_version="TLSv1_3", tls_maximum_protocol_version="TLSv1_2"), True),
+    accepted("the minimum above the maximum", with_params(tls_minimum_protocol_version="TLSv1_3", tls_maximum_protocol_version="TLSv1_2"), True,
+             wanted={"accepted": False}, why="no handshake could succeed"),
     accepted("TLS 1.0 as minimum", with_params(tls_minimum_protocol_version="TLSv1_0"), True),
     accepted("TLS 1.1 as minimum", with_params(tls_minimum_protocol_version="TLSv1_1"), True),
     accepted("TLS 1.1 as maximum", with_params(tls_minimum_protocol_version="TLSv1_0", tls_maximum_protocol_version="TLSv1_1"), True,
              wanted={"accepted": False}, why="TLS 1.0 and 1.1 are not spoken (RFC 8996)"),
     accepted("FIPS_202205", with_params(compliance_policies=["FIPS_202205"]), True),
-    accepted("an empty ALPN protocol", lambda pki: server(pki, alpn=[""]), False),
+    accepted("an empty ALPN protocol", lambda pki: server(pki, alpn=[""]), True),
     accepted("an upstream context without anything", lambda pki: client(pki, ca=None), True),
     accepted("an upstream with two certificates", lambda pki: client(pki, common={"tls_certificates": [
         {"certificate_chain": {"filename": pki.path(f"{one}.pem")}, "private_key": {"filename": pki.path(f"{one}.key")}} for one in ("cli", "cli-rsa")]}), False),
