@@ -61,7 +61,9 @@ impl Lowering<'_> {
                 cx.pem_list(&bytes, "X509 CRL", "revocation list")
             })
         });
-        let crls = [crls.unwrap_or_default(), self.crls_among_authorities(message)].concat();
+        let crls =
+            [crls.unwrap_or_default(), self.crls_among_authorities(message, trusted_ca.as_ref())]
+                .concat();
         let accept_untrusted =
             match TrustChainVerification::try_from(message.trust_chain_verification) {
                 Ok(TrustChainVerification::VerifyTrustChain) => false,
@@ -119,12 +121,15 @@ impl Lowering<'_> {
         (self.error_count() == before).then_some(())
     }
 
-    /// Envoy takes revocation lists that stand beside the trusted certificates, too.
+    /// Envoy takes revocation lists that stand beside the trusted certificates, too. `trusted_ca` is what was read
+    /// of them: what cannot be read was reported then.
     fn crls_among_authorities(
         &mut self,
         message: &pb::CertificateValidationContext,
+        trusted_ca: Option<&Vec<CertificateDer<'static>>>,
     ) -> Vec<CertificateRevocationListDer<'static>> {
-        let found = message.trusted_ca.as_ref().and_then(|source| {
+        let source = message.trusted_ca.as_ref().filter(|_| trusted_ca.is_some());
+        let found = source.and_then(|source| {
             self.field("trusted_ca", |cx| {
                 let bytes = cx.data_source(source)?;
                 let lists = CertificateRevocationListDer::pem_slice_iter(&bytes);
@@ -247,7 +252,7 @@ fn from_base64(text: &str) -> Option<[u8; 32]> {
 /// Base64 of RFC 4648 §4, with its padding.
 pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
-    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let mut bits = 0_u32;
