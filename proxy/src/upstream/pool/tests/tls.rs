@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use palanquin_config::ir::cluster::UpstreamProtocol;
 use palanquin_config::ir::tls::CommonTls;
 use palanquin_config::ir::tls::DownstreamTls;
+use palanquin_config::ir::tls::OcspPolicy;
 use palanquin_config::ir::tls::SecretSource;
 use palanquin_config::ir::tls::ServerResumption;
 use palanquin_config::ir::tls::TlsCertificate;
@@ -43,6 +44,7 @@ fn server(alpn: &[&[u8]]) -> Arc<ServerTls> {
     let settings = DownstreamTls {
         common: common(vec![certificate], alpn),
         require_client_certificate: false,
+        ocsp: OcspPolicy::Lenient,
         resumption: ServerResumption {
             tickets: None,
             stateful: false,
