@@ -25,7 +25,9 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(name: &'static str, program: &Path, certificates: &Certificates) -> Self {
         let directory = certificates.directory().to_owned();
-        Self { name, program: program.to_owned(), directory }
+        // It runs in that directory, so its own place must not depend on ours.
+        let program = std::path::absolute(program).unwrap_or_else(|_| program.to_owned());
+        Self { name, program, directory }
     }
 
     pub(crate) fn name(&self) -> &'static str {
