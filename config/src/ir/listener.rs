@@ -120,7 +120,7 @@ pub struct FilterChainMatch {
     pub source_ports: Vec<u16>,
     /// Server names in lower case: `www.example.com`, or `.example.com` for `*.example.com`.
     pub server_names: Vec<Box<str>>,
-    /// `tls` or `raw_buffer`; empty: any.
+    /// `tls`, `tlcp` or `raw_buffer`; empty: any.
     pub transport_protocol: Box<str>,
     /// ALPN protocols, or what the HTTP inspector found.
     pub application_protocols: Vec<Box<str>>,
