@@ -29,6 +29,7 @@ mod sm;
 mod smuggling;
 mod tenants;
 mod timeouts;
+mod tlcp;
 mod tls;
 mod traces;
 mod upstreams;

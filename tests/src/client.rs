@@ -104,13 +104,15 @@ impl Client {
         Ok(if h2 { Self::over_http2(stream).await } else { Self::over_http1(stream).await })
     }
 
-    async fn over_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    /// HTTP/1.1 over any stream.
+    pub async fn over_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let connection = Some(tokio::spawn(connection.with_upgrades()));
         Self { sender: Sender::Http1(sender), connection }
     }
 
-    async fn over_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    /// HTTP/2 over any stream.
+    pub async fn over_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let builder = http2::Builder::new(TokioExecutor::new());
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         Self { sender: Sender::Http2(sender), connection: Some(tokio::spawn(connection)) }

@@ -22,4 +22,5 @@ pub mod proxy;
 pub mod raw;
 pub mod sm;
 pub mod time;
+pub mod tlcp;
 pub mod upstream;
