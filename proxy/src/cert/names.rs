@@ -74,10 +74,8 @@ impl FromStr for SpiffeId {
     /// SPIFFE-ID §2: lower case in the trust domain, a path of non-empty segments that are not dots.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let wrong = NameError("a SPIFFE ID such as spiffe://td/ns/x/sa/y");
-        let (domain, path) = match text.strip_prefix(SCHEME).map(|rest| rest.split_once('/')) {
-            Some(Some(parts)) => parts,
-            _ => return Err(wrong),
-        };
+        let parts = text.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/'));
+        let Some((domain, path)) = parts else { return Err(wrong) };
         let in_domain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
         let in_path = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         let is_segment =
