@@ -165,6 +165,11 @@ impl ServerTls {
             Some(settings) => Some((settings.clone(), Arc::new(KeyLogFile::open(settings)?))),
             None => None,
         };
+        let sm = SmServer::build(tls, &sorted.sm)?;
+        let tlcp = TlcpServer::build(tls, &sorted.sm)?;
+        if !sorted.sm.is_empty() && sm.is_none() && tlcp.is_none() {
+            return Err(TlsConfigError::new("common_tls_context.tls_params", SmFault::NoSuite));
+        }
         Ok(Arc::new(Self {
             configs: variants(&ours, &swapped, resumption.tickets_tls13.as_ref(), &common.alpn),
             equals,
@@ -176,10 +181,10 @@ impl ServerTls {
             has_tls13: common.params.max_version >= TlsVersion::Tls13,
             require_client_certificate: demands_one,
             key_log,
-            sm: SmServer::build(tls, &sorted.sm)?,
+            sm,
             sm_policy: tls.sm_policy,
             serves_standard: !sorted.standard.is_empty() && tls.sm_policy != SmPolicy::SmOnly,
-            tlcp: TlcpServer::build(tls, &sorted.sm)?,
+            tlcp,
             sm_identities: sorted.identities().collect(),
         }))
     }

@@ -387,6 +387,37 @@ fn a_policy_without_certificate_is_an_error() {
     assert!(error.contains("sm_only"), "{error}");
 }
 
+#[test]
+fn an_sm_certificate_without_a_suite_is_an_error() {
+    let sm = authority();
+    let mut server = downstream(vec![server_of(&sm)]);
+    server.common.params = only(TlsVersion::Tls12);
+    let error = ServerTls::build(&server).unwrap_err().to_string();
+    assert!(error.contains("no SM suite is allowed"), "{error}");
+}
+
+/// Whether a client is served whose hello comes in many records of a few bytes.
+async fn in_pieces(server: &ServerTls, mut client: ClientConfig) -> bool {
+    client.max_fragment_size = Some(37);
+    let (left, right) = tokio::io::duplex(64 * 1024);
+    let accept = server.handshake(Peeked::foreign(left), HandshakeCx::default());
+    let name = ServerName::try_from("a.test").unwrap();
+    let connect = TlsConnector::from(Arc::new(client)).connect(name, right);
+    let (accepted, _connected) = tokio::join!(Box::pin(accept), Box::pin(connect));
+    accepted.is_ok()
+}
+
+#[tokio::test]
+async fn a_hello_in_pieces_meets_the_same_policy() {
+    let (sm, ca) = (authority(), Ca::new("ca"));
+    let roots = [sm.der(), &ca.der()];
+    let server = DownstreamTls { sm_policy: SmPolicy::SmOnly, ..dual(&sm, &ca) };
+    let server = ServerTls::build(&server).unwrap();
+    assert!(in_pieces(&server, mixed_client(&roots)).await);
+    let standard = rustls::crypto::aws_lc_rs::default_provider();
+    assert!(!in_pieces(&server, mixed_client_of(standard, &roots)).await);
+}
+
 fn locked(pem: &str, passphrase: Option<&[u8]>) -> PrivateKey {
     let passphrase = passphrase.map(<[u8]>::to_vec);
     PrivateKey::Locked(LockedKey::new(pem.as_bytes().to_vec(), passphrase))
