@@ -68,7 +68,8 @@ impl TlcpServer {
         let signatures = rfc8998::verify::HANDSHAKE;
         let asks = server::client_verifier(tls, context, verifier.as_ref(), signatures);
         // Who asks for nothing has no hints to give, and rustls panics when asked for them.
-        let hints = asks.offer_client_auth().then(|| asks.root_hint_subjects()).unwrap_or_default();
+        let hints =
+            if asks.offer_client_auth() { asks.root_hint_subjects() } else { Default::default() };
         let hints = hints.iter().map(|name| name.as_ref().to_vec()).collect();
         let judge = Arc::new(PairVerifier { peer: verifier.clone(), check_name: false, hints });
         let client_auth = match (asks.offer_client_auth(), asks.client_auth_mandatory()) {
