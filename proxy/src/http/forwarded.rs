@@ -221,12 +221,18 @@ fn client_certificate(
     let peer = tls.and_then(|tls| tls.peer.as_deref());
     match (rules.mode, peer) {
         (ForwardClientCertMode::AlwaysForwardOnly, _)
-        | (ForwardClientCertMode::ForwardOnly, Some(_)) => {}
+        | (ForwardClientCertMode::ForwardOnly, Some(_)) => {
+            // It goes on as one line, as all lists of one element per hop.
+            if headers.get_all(names::X_FORWARDED_CLIENT_CERT).iter().nth(1).is_some()
+                && let Ok(value) = HeaderValue::from_bytes(&client_certificates(headers))
+            {
+                headers.insert(names::X_FORWARDED_CLIENT_CERT, value);
+            }
+        }
         (ForwardClientCertMode::AppendForward, Some(peer)) => {
             let element = xfcc::element(peer, tls.and_then(|tls| tls.local.as_deref()), rules);
-            let mut value = Vec::new();
-            for line in headers.get_all(names::X_FORWARDED_CLIENT_CERT) {
-                value.extend_from_slice(line.as_bytes());
+            let mut value = client_certificates(headers);
+            if !value.is_empty() {
                 value.push(b',');
             }
             value.extend_from_slice(element.as_bytes());
@@ -245,4 +251,10 @@ fn client_certificate(
         }
         (ForwardClientCertMode::Sanitize, _) | (_, None) => {}
     }
+}
+
+/// What was said of client certificates before, joined by commas.
+fn client_certificates(headers: &HeaderMap) -> Vec<u8> {
+    let lines = headers.get_all(names::X_FORWARDED_CLIENT_CERT).iter().map(HeaderValue::as_bytes);
+    lines.collect::<Vec<_>>().join(&b',')
 }

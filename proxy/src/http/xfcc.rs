@@ -28,8 +28,8 @@ pub(crate) fn element(
         field(&mut out, "Chain", &format!("\"{}\"", percent_encode(&chain)));
     }
     if rules.subject {
-        let subject = peer.subject.replace('\\', "\\\\").replace('"', "\\\"");
-        field(&mut out, "Subject", &format!("\"{subject}\""));
+        // RFC 2253 has escaped what is special in it, quotes as well.
+        field(&mut out, "Subject", &format!("\"{}\"", peer.subject));
     }
     if rules.uri {
         if peer.uri_sans.is_empty() {
@@ -101,7 +101,7 @@ mod tests {
         };
         let peer = PeerIdentity {
             sha256: "ab12".into(),
-            subject: "CN=\"x\"".into(),
+            subject: "CN=\\\"x\\\"".into(),
             uri_sans: vec!["spiffe://mesh/ns/b/sa/app".into()],
             dns_sans: vec!["app.test".into()],
             ..PeerIdentity::default()
