@@ -143,7 +143,8 @@ impl SendFailure {
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`, with spaces.
     pub fn transport_failure(&self) -> Option<&str> {
         match self {
-            Self::ConnectFailure { reason } => Some(reason),
+            // A peer that goes away in a handshake leaves no reason.
+            Self::ConnectFailure { reason } if !reason.is_empty() => Some(reason),
             _ => None,
         }
     }

@@ -98,7 +98,7 @@ impl Lowering<'_> {
     /// What makes no sense, or is unsafe, without an issuer to trust. Not asked of a default that a secret
     /// will complete.
     pub(super) fn check_trust(&mut self, context: &ValidationContext) -> Option<()> {
-        if context.trusted_ca.is_some() {
+        if context.trusted_ca.is_some() || context.spiffe.is_some() {
             return Some(());
         }
         let before = self.error_count();
