@@ -87,7 +87,12 @@ impl ConfigSource {
                 if report.has_errors() {
                     return Err(ConfigError::Invalid(report));
                 }
-                Ok(Usable { ir: lowered.value, warnings: report, message: loaded.message, log_level })
+                Ok(Usable {
+                    ir: lowered.value,
+                    warnings: report,
+                    message: loaded.message,
+                    log_level,
+                })
             }
             Err(rejected) => {
                 problems.append(rejected.problems);

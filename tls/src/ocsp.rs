@@ -117,7 +117,7 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     /// The contents of the next value, which must have this tag, and what follows.
-    fn take(self, tag: u8) -> Option<(Reader<'a>, Reader<'a>)> {
+    fn take(self, tag: u8) -> Option<(Self, Self)> {
         let (first, rest) = self.0.split_first()?;
         if *first != tag {
             return None;
@@ -132,16 +132,16 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         let (contents, rest) = rest.split_at_checked(length)?;
-        Some((Reader(contents), Reader(rest)))
+        Some((Self(contents), Self(rest)))
     }
 
-    fn next(&mut self, tag: u8) -> Option<Reader<'a>> {
+    fn next(&mut self, tag: u8) -> Option<Self> {
         let (contents, rest) = self.take(tag)?;
         *self = rest;
         Some(contents)
     }
 
-    fn any(&mut self) -> Option<Reader<'a>> {
+    fn any(&mut self) -> Option<Self> {
         self.next(*self.0.first()?)
     }
 }

@@ -125,7 +125,8 @@ async fn dial_on_demand(lookup: Lookup, mut requests: mpsc::Receiver<Answer>) {
 
 /// Connects to an endpoint and starts to pipe.
 async fn open(local: &LocalCluster, rng: &Rng) -> Result<Connection, ConnectorError> {
-    let cx = PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid: &[], re_picks: 1, rng };
+    let cx =
+        PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid: &[], re_picks: 1, rng };
     let host = local.pick(&cx)?;
     let cluster = local.shared();
     let open = Open::new(Arc::clone(cluster.stats()));

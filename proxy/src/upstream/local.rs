@@ -330,7 +330,14 @@ mod tests {
 
     fn pick(local: &LocalCluster, avoid: &[Arc<Host>]) -> Result<Arc<Host>, SendFailure> {
         let rng = Rng::seeded(1);
-        local.pick(&PickCx { subset: &[], weighted_subset: &[], labels: &[], avoid, re_picks: 1, rng: &rng })
+        local.pick(&PickCx {
+            subset: &[],
+            weighted_subset: &[],
+            labels: &[],
+            avoid,
+            re_picks: 1,
+            rng: &rng,
+        })
     }
 
     #[test]
