@@ -115,7 +115,7 @@ fn seconds(time: &[u8]) -> Option<u64> {
 #[derive(Clone, Copy)]
 struct Reader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// The contents of the next value, which must have this tag, and what follows.
     fn take(self, tag: u8) -> Option<(Self, Self)> {
         let (first, rest) = self.0.split_first()?;

@@ -46,7 +46,8 @@ fn pick(name: String, hosts: u32, policy: &'static str, more: &'static str) -> C
             if more.is_empty() { Vec::new() } else { vec![("stage".into(), stage)] };
         let pick = move || {
             let (weighted_subset, labels, avoid) = (&[][..], &[][..], &[][..]);
-            let cx = PickCx { subset: &wanted, weighted_subset, labels, avoid, rng: &rng };
+            let cx =
+                PickCx { subset: &wanted, weighted_subset, labels, avoid, re_picks: 1, rng: &rng };
             local.pick(black_box(&cx)).is_ok()
         };
         assert!(pick());

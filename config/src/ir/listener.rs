@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Digest;
-use super::access_log::AccessLog;
 use super::endpoint::Address;
 use super::http::ConnectionManager;
 use super::tls::DownstreamTls;
@@ -40,8 +39,6 @@ pub struct Listener {
     pub backlog: u32,
     /// `traffic_direction`; `None`: it does not say.
     pub direction: Option<Direction>,
-    /// Logs connections that no chain took, and those of network filters.
-    pub access_logs: Vec<Arc<AccessLog>>,
 }
 
 /// Which listener filters run.
@@ -99,8 +96,6 @@ pub struct TcpProxy {
     pub clusters: Vec<(Arc<str>, u32)>,
     /// Without a byte in either direction the connection ends. Default 1 h; `None`: never.
     pub idle_timeout: Option<Duration>,
-    /// Its access logs.
-    pub access_logs: Vec<Arc<AccessLog>>,
 }
 
 /// `listener.v3.FilterChainMatch`. Empty lists match anything.

@@ -79,7 +79,6 @@ impl Lowering<'_> {
             .as_ref()
             .and_then(|chain| self.field("default_filter_chain", |cx| cx.filter_chain(chain)));
         self.check_distinct(&message.filter_chains);
-        let access_logs = self.access_logs("access_log", &message.access_log);
         let inspect_timeout = self.timeout(
             "listener_filters_timeout",
             message.listener_filters_timeout.as_ref(),
@@ -107,7 +106,6 @@ impl Lowering<'_> {
             buffer_limit: message.per_connection_buffer_limit_bytes.unwrap_or(BUFFER_LIMIT),
             backlog: message.tcp_backlog_size.unwrap_or(BACKLOG),
             direction,
-            access_logs,
         })
     }
 

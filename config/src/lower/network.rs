@@ -133,7 +133,6 @@ impl Lowering<'_> {
                 })
             }
         };
-        let access_logs = self.access_logs("access_log", &message.access_log);
         Some(TcpProxy {
             stat_prefix: message.stat_prefix.as_str().into(),
             clusters,
@@ -142,7 +141,6 @@ impl Lowering<'_> {
                 message.idle_timeout.as_ref(),
                 Some(TCP_IDLE_TIMEOUT),
             ),
-            access_logs,
         })
     }
 }

@@ -171,7 +171,6 @@ fn codec_settings(manager: &ConnectionManager) -> CodecSettings {
             Underscores::Reject => h1::Underscores::Reject,
         },
         write_stall_timeout: manager.stream_idle_timeout,
-        ..h1::Settings::default()
     };
     let h2 = h2::Settings {
         max_concurrent_streams: manager.http2.max_concurrent_streams,

@@ -428,7 +428,7 @@ mod tests {
                 named(http::header::RETRY_AFTER, false),
                 named(HeaderName::from_static("x-ratelimit-reset"), true),
             ],
-            reset_max_interval: Duration::from_secs(60),
+            reset_max_interval: Duration::from_mins(1),
             avoid_previous_hosts: false,
             host_selection_retry_max_attempts: 1,
         }));

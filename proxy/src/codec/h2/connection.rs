@@ -368,7 +368,7 @@ impl Connection {
     /// Data of the connection's window was taken, or is not wanted.
     pub(super) fn give_back(&mut self, bytes: u32) {
         self.taken += bytes;
-        if self.taken >= self.config.connection_window.max(DEFAULT_WINDOW as u32) / 2 {
+        if self.taken >= self.config.connection_window.max(LEAST_WINDOW) / 2 {
             self.receive_window += i64::from(self.taken);
             frame::put_window_update(&mut self.out, 0, std::mem::take(&mut self.taken));
             self.wake_driver();
@@ -396,8 +396,7 @@ impl Connection {
         let length = out.len() - body;
         let end = if end { flag::END_STREAM } else { 0 };
         if length <= frame::MAX_PAYLOAD {
-            let [_, l0, l1, l2] = (length as u32).to_be_bytes();
-            out[start..start + 3].copy_from_slice(&[l0, l1, l2]);
+            out[start..start + 3].copy_from_slice(&frame::length_bytes(length));
             out[start + 4] = end | flag::END_HEADERS;
             return;
         }
@@ -421,7 +420,8 @@ const PING_END: [u8; 8] = *b"palanend";
 const PING_KEEPALIVE: [u8; 8] = *b"palankap";
 
 /// The windows of both sides before anybody says otherwise (section 6.9.2).
-pub(super) const DEFAULT_WINDOW: i64 = 65_535;
+pub(super) const DEFAULT_WINDOW: i64 = LEAST_WINDOW as i64;
+const LEAST_WINDOW: u32 = 65_535;
 
 /// Bytes that may wait to be written before exchanges and reading have to wait: a few streams' frames.
 pub(super) const MAX_UNWRITTEN: usize = 256 * 1024;

@@ -101,9 +101,20 @@ pub(super) const MAX_STREAM: u32 = 0x7fff_ffff;
 /// Writes the header of a frame. `length` is at most [`MAX_PAYLOAD`].
 pub(super) fn put_head(out: &mut Vec<u8>, length: usize, kind: u8, flags: u8, stream: u32) {
     debug_assert!(length <= MAX_PAYLOAD, "a frame that nobody has to take");
-    let [_, l0, l1, l2] = (length as u32).to_be_bytes();
+    let [l0, l1, l2] = length_bytes(length);
     let [s0, s1, s2, s3] = stream.to_be_bytes();
     out.extend_from_slice(&[l0, l1, l2, kind, flags, s0, s1, s2, s3]);
+}
+
+/// The length of a payload as a frame's header has it.
+pub(super) fn length_bytes(length: usize) -> [u8; 3] {
+    let [_, l0, l1, l2] = bytes(length).to_be_bytes();
+    [l0, l1, l2]
+}
+
+/// A count of bytes as windows count them. What one frame holds fits.
+pub(super) fn bytes(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// SETTINGS.

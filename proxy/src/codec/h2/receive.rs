@@ -70,14 +70,14 @@ pub(super) fn receive(connection: &Rc<RefCell<Connection>>, mut data: &[u8]) -> 
             // First the head, which tells how much more belongs to the frame.
             let want = match unread.first_chunk() {
                 None => frame::HEAD,
-                Some(head) => frame::HEAD + this.check_length(Head::parse(*head))?,
+                Some(head) => frame::HEAD + check_length(Head::parse(*head))?,
             };
             let more = want.saturating_sub(unread.len()).min(data.len());
             unread.extend_from_slice(&data[..more]);
             data = &data[more..];
             if let Some(head) = unread.first_chunk() {
                 let head = Head::parse(*head);
-                let end = frame::HEAD + this.check_length(head)?;
+                let end = frame::HEAD + check_length(head)?;
                 if unread.len() == end {
                     this.frame(head, &unread[frame::HEAD..])?;
                     unread.clear();
@@ -92,7 +92,7 @@ pub(super) fn receive(connection: &Rc<RefCell<Connection>>, mut data: &[u8]) -> 
     }
     while let Some((head, rest)) = data.split_first_chunk() {
         let head = Head::parse(*head);
-        let length = this.check_length(head)?;
+        let length = check_length(head)?;
         let Some((payload, rest)) = rest.split_at_checked(length) else { break };
         this.frame(head, payload)?;
         data = rest;
@@ -114,13 +114,6 @@ impl Connection {
             self.input.wants_preface = false;
         }
         Ok(&data[more..])
-    }
-
-    fn check_length(&self, head: Head) -> Result<usize, Fatal> {
-        if head.length > frame::MAX_PAYLOAD {
-            return Err(Fatal(Reason::FRAME_SIZE_ERROR, "a frame that is too long"));
-        }
-        Ok(head.length)
     }
 
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Fatal> {
@@ -164,7 +157,7 @@ impl Connection {
 
     fn data(&mut self, head: Head, payload: &[u8]) -> Result<(), Fatal> {
         let data = unpad(head, payload)?;
-        let length = payload.len() as u32;
+        let length = frame::bytes(payload.len());
         self.receive_window -= i64::from(length);
         if self.receive_window < 0 {
             return Err(Fatal(Reason::FLOW_CONTROL_ERROR, "more data than the connection takes"));
@@ -194,17 +187,15 @@ impl Connection {
             let what = "more data than the stream takes";
             return self.fault(head.stream, Reason::FLOW_CONTROL_ERROR, what);
         }
-        let padding = length - data.len() as u32;
+        let padding = length - frame::bytes(data.len());
         stream.taken += padding;
         if let Some(left) = &mut stream.expected {
-            match left.checked_sub(data.len() as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    self.give_back(length);
-                    let what = "more data than the content-length";
-                    return self.fault(head.stream, Reason::PROTOCOL_ERROR, what);
-                }
-            }
+            let Some(rest) = left.checked_sub(data.len() as u64) else {
+                self.give_back(length);
+                let what = "more data than the content-length";
+                return self.fault(head.stream, Reason::PROTOCOL_ERROR, what);
+            };
+            *left = rest;
         }
         if !data.is_empty() {
             stream.chunks.push_back(Bytes::copy_from_slice(data));
@@ -324,7 +315,7 @@ impl Connection {
                 }
             }
             setting::MAX_FRAME_SIZE => {
-                if !(frame::MAX_PAYLOAD as u32..1 << 24).contains(&value) {
+                if !(frame::MAX_PAYLOAD..1 << 24).contains(&(value as usize)) {
                     return protocol("MAX_FRAME_SIZE that is not allowed");
                 }
                 self.peer.max_frame = value as usize;
@@ -398,6 +389,13 @@ impl Connection {
     }
 }
 
+fn check_length(head: Head) -> Result<usize, Fatal> {
+    if head.length > frame::MAX_PAYLOAD {
+        return Err(Fatal(Reason::FRAME_SIZE_ERROR, "a frame that is too long"));
+    }
+    Ok(head.length)
+}
+
 /// The payload without its padding (section 6.1).
 pub(super) fn unpad(head: Head, payload: &[u8]) -> Result<&[u8], Fatal> {
     if !head.has(flag::PADDED) {
@@ -412,8 +410,8 @@ pub(super) fn unpad(head: Head, payload: &[u8]) -> Result<&[u8], Fatal> {
 }
 
 /// The stream that a priority depends on (section 5.3.1 of RFC 7540; priorities have no effect here).
-pub(super) fn depends_on(priority: &[u8; 5]) -> u32 {
-    let [s0, s1, s2, s3, _] = *priority;
+pub(super) fn depends_on(priority: [u8; 5]) -> u32 {
+    let [s0, s1, s2, s3, _] = priority;
     u32::from_be_bytes([s0, s1, s2, s3]) & frame::MAX_STREAM
 }
 

@@ -33,7 +33,7 @@ impl Connection {
             let (priority, rest) = block
                 .split_first_chunk::<5>()
                 .ok_or(Fatal(Reason::FRAME_SIZE_ERROR, "HEADERS without its priority"))?;
-            if depends_on(priority) == head.stream {
+            if depends_on(*priority) == head.stream {
                 return protocol("a stream that depends on itself");
             }
             block = rest;
@@ -94,7 +94,7 @@ impl Connection {
         end_stream: bool,
         section: Section,
     ) -> Result<(), Fatal> {
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return protocol("an even stream of a client");
         }
         if id <= self.last_received {

@@ -161,8 +161,9 @@ impl StreamRef {
             let flags = if last && end { flag::END_STREAM } else { 0 };
             frame::put_head(&mut this.out, piece, kind::DATA, flags, stream.id);
             this.out.extend_from_slice(&data.split_to(piece));
-            stream.send_window -= piece as i64;
-            this.send_window -= piece as i64;
+            let bytes = i64::from(frame::bytes(piece));
+            stream.send_window -= bytes;
+            this.send_window -= bytes;
             *sent += piece as u64;
             if last {
                 stream.sent_all |= end;
@@ -182,13 +183,11 @@ impl StreamRef {
     pub(super) fn poll_failure(&self, cx: &mut Context<'_>) -> Poll<Failure> {
         let this = &mut *self.connection.borrow_mut();
         let stream = this.streams.get(self.key);
-        match stream.failure {
-            Some(failure) => Poll::Ready(failure),
-            None => {
-                register(&mut stream.sender, cx);
-                Poll::Pending
-            }
+        if let Some(failure) = stream.failure {
+            return Poll::Ready(failure);
         }
+        register(&mut stream.sender, cx);
+        Poll::Pending
     }
 
     /// Resets the stream; what was sent before leaves first.

@@ -93,10 +93,10 @@ fn count_protocol(pool: &Pool, speaks: Speaks) {
 }
 
 fn fail(pool: &Pool, error: &DialError) -> SendFailure {
-    if let DialError::Tls(error) = error {
-        if let Some(counter) = error.stat() {
-            pool.stats().inc(tls_counter(counter));
-        }
+    if let DialError::Tls(error) = error
+        && let Some(counter) = error.stat()
+    {
+        pool.stats().inc(tls_counter(counter));
     }
     error
         .reason()

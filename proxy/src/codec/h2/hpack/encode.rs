@@ -162,7 +162,8 @@ impl Encoder {
 
     /// Whether the field came before, not long ago. A place that others took costs a reference, no more.
     fn is_second(&mut self, hash: u64) -> bool {
-        let place = &mut self.seen[hash as usize % SEEN];
+        let [low, ..] = hash.to_le_bytes();
+        let place = &mut self.seen[usize::from(low) % SEEN];
         let second = *place == hash;
         *place = hash;
         second
@@ -234,15 +235,18 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
 
 /// An integer with a prefix of so many bits (section 5.1).
 fn integer(out: &mut Vec<u8>, pattern: u8, prefix: u32, value: usize) {
-    let mask = (1_usize << prefix) - 1;
-    if value < mask {
-        return out.push(pattern | value as u8);
+    let mask = u8::MAX >> (8 - prefix);
+    match u8::try_from(value) {
+        Ok(value) if value < mask => return out.push(pattern | value),
+        _ => out.push(pattern | mask),
     }
-    out.push(pattern | mask as u8);
-    let mut rest = value - mask;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
+    let mut rest = value - usize::from(mask);
+    loop {
+        let [low, ..] = rest.to_le_bytes();
         rest >>= 7;
+        if rest == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
     }
-    out.push(rest as u8);
 }

@@ -66,7 +66,7 @@ impl Code {
 }
 
 static CODE: LazyLock<Box<Code>> = LazyLock::new(|| {
-    let mut order: Vec<u16> = (0..SYMBOLS as u16).collect();
+    let mut order: Vec<u16> = (0..=EOS).collect();
     order.sort_by_key(|symbol| (LENGTHS[usize::from(*symbol)], *symbol));
     let mut code = Box::new(Code {
         short: [(0, 0); 1 << SHORT],
@@ -75,7 +75,8 @@ static CODE: LazyLock<Box<Code>> = LazyLock::new(|| {
     });
     let mut word: u64 = 0;
     for (place, symbol) in order.iter().enumerate() {
-        let length = usize::from(LENGTHS[usize::from(*symbol)]);
+        let bits = LENGTHS[usize::from(*symbol)];
+        let length = usize::from(bits);
         code.symbols[place] = *symbol;
         if code.lengths[length].0 == u64::MAX {
             code.lengths[length] = (word, place);
@@ -84,7 +85,7 @@ static CODE: LazyLock<Box<Code>> = LazyLock::new(|| {
             && let Ok(byte) = u8::try_from(*symbol)
         {
             let first = (word >> (32 - SHORT)) as usize;
-            code.short[first..first + (1 << (SHORT - length))].fill((byte, length as u8));
+            code.short[first..first + (1 << (SHORT - length))].fill((byte, bits));
         }
         word += 1 << (32 - length);
     }
@@ -96,6 +97,9 @@ const SHORT: usize = 9;
 
 /// Bytes, and the end of a string.
 const SYMBOLS: usize = 257;
+
+/// The end of a string.
+const EOS: u16 = 256;
 
 /// Bits of the word of each byte and of the end-of-string symbol (appendix B).
 #[rustfmt::skip]

@@ -2,7 +2,10 @@ use super::*;
 
 /// Answers with what it got, and remembers it.
 #[derive(Clone, Default)]
-struct Echo(Rc<RefCell<Vec<(Method, String, Option<Violation>)>>>);
+struct Echo(Rc<RefCell<Vec<Seen>>>);
+
+/// Method, path, and what was wrong with it.
+type Seen = (Method, String, Option<Violation>);
 
 impl Service for Echo {
     async fn call(&self, request: Request<Body>) -> Response<Body> {
@@ -70,11 +73,11 @@ async fn exchange(io: &mut DuplexStream, frames: &[u8]) -> Vec<(u8, Vec<u8>)> {
 
 /// HEADERS of stream 1 that end it: GET over http to a.test, with this path and more of the block.
 fn headers(flags: u8, path: &str, more: &[u8]) -> Vec<u8> {
-    let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
+    let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
     block.extend_from_slice(path.as_bytes());
     block.extend_from_slice(b"\x01\x06a.test");
     block.extend_from_slice(more);
-    let mut frame = vec![0, 0, block.len() as u8, 1, flags, 0, 0, 0, 1];
+    let mut frame = vec![0, 0, u8::try_from(block.len()).unwrap(), 1, flags, 0, 0, 0, 1];
     frame.extend_from_slice(&block);
     frame
 }
