@@ -227,12 +227,16 @@ impl Connection {
             return protocol("a frame of a stream that nobody opened");
         }
         self.count_idle()?;
-        if self.input.is_forgotten(id) || self.streams.key(id).is_some() {
-            // It crossed our reset, or the peer's own: section 5.1 lets us ignore the first; the second is counted.
+        if self.input.is_forgotten(id) {
+            // It crossed our reset.
             return Ok(());
         }
-        if is_data {
-            return self.fault(id, Reason::STREAM_CLOSED, "data of a closed stream");
+        if is_data || self.streams.key(id).is_some() {
+            return self.fault(
+                id,
+                Reason::STREAM_CLOSED,
+                "a frame behind the peer's own reset or end",
+            );
         }
         Err(Fatal(Reason::STREAM_CLOSED, "HEADERS of a closed stream"))
     }
