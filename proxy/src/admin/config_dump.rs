@@ -39,7 +39,6 @@ pub(super) fn serve(state: &AdminState, query: &Query<'_>) -> Response<Body> {
     }
     let mut sections = state.facts.config_dump();
     sections.push(json!({ "@type": SCOPED_ROUTES }));
-    sections.push(secrets(&sections));
     if query.get("include_eds").is_none() {
         sections.retain(|section| !is_type(section, "EndpointsConfigDump"));
     }
@@ -57,27 +56,6 @@ pub(super) fn serve(state: &AdminState, query: &Query<'_>) -> Response<Body> {
         sections = sections.iter().map(|section| masked(section, &mask)).collect();
     }
     reply::json(&json!({ "configs": sections }))
-}
-
-/// The secrets of the bootstrap by name.
-fn secrets(sections: &[Value]) -> Value {
-    let bootstrap = sections.iter().find(|section| is_type(section, "BootstrapConfigDump"));
-    let listed = bootstrap.and_then(|section| {
-        let secrets = section["bootstrap"]["static_resources"]["secrets"].as_array()?;
-        let shown = secrets.iter().map(|secret| {
-            json!({
-                "name": secret["name"],
-                "last_updated": section["last_updated"],
-                "secret": secret,
-            })
-        });
-        Some(shown.collect::<Vec<_>>())
-    });
-    let mut dump = json!({ "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump" });
-    if let Some(listed) = listed.filter(|listed| !listed.is_empty()) {
-        dump["static_secrets"] = listed.into();
-    }
-    dump
 }
 
 fn is_type(section: &Value, name: &str) -> bool {
@@ -173,16 +151,6 @@ mod tests {
         assert_eq!(dump["tls_certificates"][0]["private_key"]["inline_string"], "[redacted]");
         assert_eq!(dump["tls_certificates"][0]["password"]["inline_bytes"], REDACTED_BYTES);
         assert_eq!(dump["tls_certificates"][1]["private_key"]["filename"], "/key.pem");
-    }
-
-    #[test]
-    fn secrets_of_the_bootstrap_are_listed_by_name() {
-        let sections = [json!({
-            "@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
-            "bootstrap": { "static_resources": { "secrets": [{ "name": "own" }] } },
-        })];
-        assert_eq!(secrets(&sections)["static_secrets"][0]["name"], "own");
-        assert!(secrets(&[]).get("static_secrets").is_none());
     }
 
     #[test]

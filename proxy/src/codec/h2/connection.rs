@@ -332,7 +332,11 @@ impl Connection {
         frame::put_reset(&mut self.out, id, reason);
         self.input.forget(id);
         if let Some(key) = self.streams.key(id) {
-            self.streams.get(key).fail(Failure::Protocol(what));
+            let stream = self.streams.get(key);
+            stream.fail(Failure::Protocol(what));
+            // Nobody should act on a message that is known to be broken.
+            let untaken: usize = stream.chunks.drain(..).map(|chunk| chunk.len()).sum();
+            self.give_back(frame::bytes(untaken));
             self.note_end(key);
         }
         Ok(())
