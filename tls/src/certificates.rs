@@ -9,6 +9,7 @@ use palanquin_config::ir::tls::SecretSource;
 use palanquin_config::ir::tls::SignatureScheme as SchemeNumber;
 use palanquin_config::ir::tls::TlsCertificate;
 use palanquin_filter_api::PeerIdentity;
+use rustls::NamedGroup;
 use rustls::SignatureAlgorithm;
 use rustls::SignatureScheme;
 use rustls::SupportedCipherSuite;
@@ -201,11 +202,33 @@ pub(crate) fn usable<'a>(
             ecdsa |= suite.sign.iter().any(|scheme| !is_rsa(*scheme));
         }
     }
-    if ecdsa && rsa {
-        return Cow::Borrowed(schemes);
-    }
     let fits = |scheme: &&SignatureScheme| if is_rsa(**scheme) { rsa } else { ecdsa };
-    Cow::Owned(schemes.iter().filter(fits).copied().collect())
+    Cow::Owned(on_known_curves(schemes.iter().filter(fits).copied(), hello))
+}
+
+/// The schemes whose keys lie on a curve that the client names. Before TLS 1.3 the named groups limit the keys
+/// of certificates as well (RFC 8422 §5.1.1); Envoy goes by what the client offers, not by what is agreed.
+fn on_known_curves(
+    schemes: impl Iterator<Item = SignatureScheme>,
+    hello: &ClientHello<'_>,
+) -> Vec<SignatureScheme> {
+    let knows_tls13 = hello.cipher_suites().iter().any(|suite| u16::from(*suite) >> 8 == 0x13);
+    let groups = hello.named_groups().filter(|_| !knows_tls13);
+    let is_known = |scheme: &SignatureScheme| match (curve_of(*scheme), groups) {
+        (Some(curve), Some(groups)) => groups.contains(&curve),
+        _ => true,
+    };
+    schemes.filter(is_known).collect()
+}
+
+/// The curve on which we have keys for a scheme.
+fn curve_of(scheme: SignatureScheme) -> Option<NamedGroup> {
+    match scheme {
+        SignatureScheme::ECDSA_NISTP256_SHA256 => Some(NamedGroup::secp256r1),
+        SignatureScheme::ECDSA_NISTP384_SHA384 => Some(NamedGroup::secp384r1),
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Some(NamedGroup::secp521r1),
+        _ => None,
+    }
 }
 
 /// The certificates of a context, in configured order.
@@ -315,7 +338,8 @@ fn is_elliptic(loaded: &Loaded) -> bool {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let chosen = self.select(hello.server_name(), hello.signature_schemes())?;
+        let schemes = on_known_curves(hello.signature_schemes().iter().copied(), &hello);
+        let chosen = self.select(hello.server_name(), &schemes)?;
         Some(Arc::clone(chosen.shown(UnixTime::now().as_secs())))
     }
 }

@@ -34,7 +34,10 @@ pub(crate) fn versions(params: &TlsParams) -> Vec<&'static SupportedProtocolVers
 pub(crate) fn narrowed(provider: &Provider, params: &TlsParams) -> Arc<CryptoProvider> {
     let all = &provider.crypto;
     let mut suites = Vec::new();
-    select_suites(&mut suites, &all.cipher_suites, &params.tls13_suites, DEFAULT_TLS13);
+    // A client that lists suites of TLS 1.3 seems to speak it.
+    if params.max_version >= TlsVersion::Tls13 {
+        select_suites(&mut suites, &all.cipher_suites, &params.tls13_suites, DEFAULT_TLS13);
+    }
     select_suites(&mut suites, &all.cipher_suites, &params.cipher_suites, DEFAULT_TLS12);
     let groups = params.curves.iter().filter_map(|curve| match curve {
         Curve::P521 => Some(kx::SECP521R1),

@@ -109,6 +109,28 @@ async fn the_certificate_is_chosen_by_key_type() {
 }
 
 #[tokio::test]
+async fn a_client_of_tls_1_2_that_does_not_name_the_curve_of_a_certificate_gets_another() {
+    let ca = Ca::new("ca");
+    let names = || params(vec![rcgen::SanType::DnsName("a.test".try_into().unwrap())]);
+    let rsa = ca.issue(names(), &rcgen::PKCS_RSA_SHA256);
+    let rsa_der = rsa.chain[0].to_vec();
+    let ecdsa = ca.leaf(&["a.test"]);
+    let ecdsa_der = ecdsa.chain[0].to_vec();
+    let server = downstream(vec![ecdsa, rsa]);
+    for (version, curves, expected) in [
+        (TlsVersion::Tls12, vec![Curve::X25519], &rsa_der),
+        (TlsVersion::Tls12, vec![Curve::X25519, Curve::P256], &ecdsa_der),
+        (TlsVersion::Tls13, vec![Curve::X25519], &ecdsa_der),
+    ] {
+        let mut client = upstream(vec![]);
+        client.common.params = only(version);
+        client.common.params.curves = curves;
+        let (_, client) = secured(&server, &client).await;
+        assert_eq!(&client.info.peer.as_ref().unwrap().der, expected, "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn alpn_takes_the_servers_first_and_goes_on_without_a_common_protocol() {
     let ca = Ca::new("ca");
     let mut server = downstream(vec![ca.leaf(&["a.test"])]);

@@ -34,6 +34,10 @@ impl PeerVerifier {
     ) -> Result<(), Error> {
         match self.check(leaf, rest, now, name) {
             Err(error @ VerifyError::KeyUsage) => Err(to_rustls(error)),
+            // Envoy's validator for SPIFFE has one alert for everything.
+            Err(error) if !self.accepts_untrusted() && self.domains.is_some() => {
+                Err(unspecific(error))
+            }
             Err(error) if !self.accepts_untrusted() => Err(to_rustls(error)),
             _ => Ok(()),
         }
@@ -168,6 +172,11 @@ fn unnamed() -> Error {
 fn to_rustls(error: VerifyError) -> Error {
     Error::InvalidCertificate(match error {
         VerifyError::Chain(error) => error,
-        other => CertificateError::Other(OtherError(Arc::new(other))),
+        other => return unspecific(other),
     })
+}
+
+/// With the alert `certificate_unknown`, whatever the fault.
+fn unspecific(error: VerifyError) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
 }
