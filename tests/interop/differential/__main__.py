@@ -36,6 +36,10 @@ async def main(options):
         def only(group, case):
             return options.only in f"{group.name} / {case.name}"
     groups = [group for group in all_groups() if not options.group or group.name in options.group.split(",")]
+    skipped = [group for group in groups if group.skipped and not options.group]
+    groups = [group for group in groups if group not in skipped]
+    if only:
+        skipped = [group for group in skipped if any(only(group, case) for case in group.cases)]
     gate = asyncio.Semaphore(options.jobs)
     with tempfile.TemporaryDirectory(prefix="interop-certs-") as folder:
         certs = Certs(pathlib.Path(folder))
@@ -53,10 +57,10 @@ async def main(options):
             second = {(one.group, one.case): one for one in again}
             verdicts = [second.get((one.group, one.case), one) for one in verdicts]
             recovered = [one for one in again if one.ok]
-    return verdicts, recovered
+    return verdicts, recovered, skipped
 
 
-def report(verdicts, recovered, options):
+def report(verdicts, recovered, skipped, options):
     broken = {}
     for one in verdicts:
         if options.verbose:
@@ -79,7 +83,10 @@ def report(verdicts, recovered, options):
     for one in recovered:
         print(f"differed once, then agreed: {one.group} / {one.case}")
     failed = sum(not one.ok for one in verdicts)
-    print(f"\n{len(verdicts) - failed} passed, {failed} failed")
+    for group in skipped:
+        print(f"skipped {group.name}: {len(group.cases)} cases: {group.skipped}")
+    left_out = sum(len(group.cases) for group in skipped)
+    print(f"\n{len(verdicts) - failed} passed, {failed} failed" + (f", {left_out} skipped" if left_out else ""))
     return 1 if failed or not verdicts else 0
 
 

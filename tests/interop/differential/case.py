@@ -28,7 +28,10 @@ class Case:
 
 @dataclasses.dataclass
 class Group:
-    """`origins` maps a name to its kind: `h1`, `h2`, `h1-tls`, `h1-mtls`, `h2-tls`, `h2-mtls`, or a function that makes one."""
+    """`origins` maps a name to its kind: `h1`, `h2`, `h1-tls`, `h1-mtls`, `h2-tls`, `h2-mtls`, or a function that makes one.
+
+    `skipped` says why the cases do not run unless the group is asked for by name; they are counted all the same.
+    """
 
     name: str
     cases: list
@@ -42,6 +45,7 @@ class Group:
     extra: dict = dataclasses.field(default_factory=dict)
     flags: tuple = ()
     has_log: bool = False
+    skipped: str = ""
 
     def bootstrap(self, env):
         """The bootstrap of this group for one side."""

@@ -299,13 +299,15 @@ SPIFFE = fronts("tlsv-spiffe", {
     "san": spiffe("one", "two", validation=san("URI", exact="spiffe://two.test/b")), "map": jwk_bundle,
     "ca-too": spiffe("one", validation={"max_verify_depth": 3}),
 }, [
-    *[probe(f"{port}: {cert}", port, ok, cert=f"spiffe-{cert}") for port, cert, ok in (
+    # A key that may not sign: BoringSSL's alert is `illegal_parameter`, ours `certificate_unknown`.
+    *[probe(f"{port}: {cert}", port, ok, cert=f"spiffe-{cert}", ignore=("^error",) if cert == "ca" else ()) for port, cert, ok in (
         ("one", "one", True), ("one", "two", False), ("one", "cross", False), ("one", "third", False), ("one", "http", False), ("one", "bare", False), ("one", "two-uris", True), ("one", "uris-two", False), ("one", "http-first", False), ("one", "no-usage", False),
         ("one", "none", False), ("one", "ca", False), ("one", "sign", False), ("one", "expired", False), ("both", "one", True), ("both", "two", True),
         ("both", "cross", False), ("expired", "expired", True), ("san", "two", True), ("san", "one", False), ("map", "one", True), ("map", "two", True), ("map", "cross", False),
         ("map", "third", False), ("ca-too", "one", True))],
     probe("one: no certificate", "one", False), probe("one: of another authority", "one", False, cert="cli"),
-    s_client("one: which authorities are named", "one", cert="cli", ok=False),
+    # Schemes of more keys than BoringSSL's are asked for.
+    s_client("one: which authorities are named", "one", cert="cli", ok=False, ignore=("^requested$",)),
     stats("SPIFFE in statistics", "fail_verify"),
 ])
 
