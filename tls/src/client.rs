@@ -218,6 +218,7 @@ impl ClientTls {
             local: self.local.clone(),
             forgiven,
             stapled: &[],
+            verifier: rustls.verifier.clone(),
         };
         let info = describe::info(session, ends);
         Ok(Secured { transport: Transport::Rustls(Box::new(stream.into())), info })

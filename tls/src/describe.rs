@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use palanquin_config::ir::Digest;
+use palanquin_filter_api::FindIssuer;
 use palanquin_filter_api::PeerIdentity;
 use palanquin_filter_api::TlsInfo;
+use palanquin_filter_api::VerifiedBy;
 use palanquin_rfc8998 as rfc8998;
 use rustls::CipherSuite;
 use rustls::CommonState;
@@ -13,6 +15,8 @@ use rustls::HandshakeKind;
 use rustls::NamedGroup;
 use rustls::ProtocolVersion;
 use rustls::SignatureScheme;
+
+use crate::verify::PeerVerifier;
 
 /// Who is on both ends of a finished handshake.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub(crate) struct Ends {
     pub(crate) forgiven: Option<&'static str>,
     /// The counters for our OCSP response.
     pub(crate) stapled: &'static [&'static str],
+    /// What the peer's certificate was verified with.
+    pub(crate) verifier: Option<Arc<PeerVerifier>>,
 }
 
 /// Collects what was agreed.
@@ -44,6 +50,7 @@ pub(crate) fn info(session: &CommonState, ends: Ends) -> Arc<TlsInfo> {
         peer_signature: leaf.map_or("", |leaf| signature(leaf)),
         forgiven: ends.forgiven,
         stapled: ends.stapled,
+        verified_by: VerifiedBy::new(ends.verifier.map(|verifier| verifier as Arc<dyn FindIssuer>)),
     })
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use palanquin_config::ir::Digest;
+use palanquin_filter_api::ChainFacts;
+use palanquin_filter_api::Later;
 use palanquin_filter_api::PeerIdentity;
 use rustls::pki_types::CertificateDer;
 use x509_parser::der_parser::asn1_rs::Any;
@@ -91,15 +93,41 @@ fn read(
         dns_sans: shared(&names.dns),
         ip_sans: names.ip.iter().map(|ip| Arc::from(ip.as_str())).collect(),
         email_sans: shared(&names.email),
+        other_sans: names
+            .other
+            .iter()
+            .map(|(_, value)| String::from_utf8_lossy(value).into())
+            .collect(),
         subject: rfc2253(certificate.subject()),
         issuer: rfc2253(certificate.issuer()),
         serial: serial(certificate.raw_serial()),
-        sha256: hex(digest::digest(&digest::SHA256, leaf).as_ref()),
+        sha256: sha256(leaf),
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
         der: leaf.to_vec(),
         chain: rest.iter().map(|der| der.to_vec()).collect(),
+        later: Later::new(chain_facts),
     })
+}
+
+fn chain_facts(identity: &PeerIdentity) -> ChainFacts {
+    let chain = || std::iter::once(&identity.der).chain(&identity.chain);
+    let sha1 = |der: &Vec<u8>| digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, der);
+    ChainFacts {
+        sha1: chain().map(|der| hex(sha1(der).as_ref())).collect(),
+        sha256: chain().map(|der| sha256(der)).collect(),
+        serials: chain().map(|der| serial_of(der).unwrap_or_default()).collect(),
+    }
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256(der: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, der).as_ref())
+}
+
+/// The serial number of a certificate; `None` when it cannot be read.
+pub(crate) fn serial_of(der: &[u8]) -> Option<String> {
+    X509Certificate::from_der(der).ok().map(|(_, certificate)| serial(certificate.raw_serial()))
 }
 
 /// Without the zero byte that keeps a DER integer positive.
@@ -210,7 +238,8 @@ thread_local! {
     static REMEMBERED: RefCell<Vec<Option<Arc<PeerIdentity>>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Identities remembered per thread: with chains of 3 KiB, 400 KiB at most.
+/// Identities remembered per thread: with chains of 3 KiB, 400 KiB at most, and some 50 KiB more when logs ask
+/// for digests.
 const SLOTS: usize = 128;
 
 /// OpenSSL's short names of what occurs in subjects.

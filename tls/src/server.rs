@@ -263,7 +263,8 @@ impl ServerTls {
 
         let (_, session) = stream.get_ref();
         let (peer, forgiven) = self.peer(verifier.as_deref(), session)?;
-        let info = describe::info(session, Ends { sni, peer, local, forgiven, stapled });
+        let verifier = verifier.clone();
+        let info = describe::info(session, Ends { sni, peer, local, forgiven, stapled, verifier });
         Ok(Secured { transport: Transport::Rustls(Box::new(stream.into())), info })
     }
 

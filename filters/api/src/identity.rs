@@ -1,6 +1,9 @@
 //! Who the peer of a TLS connection proved to be.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
+
+use crate::certificate::{ChainFacts, FindIssuer, Issuer};
 
 /// What a TLS handshake established. Shared by all streams of a connection.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +30,31 @@ pub struct TlsInfo {
     pub stapled: &'static [&'static str],
     /// The counter below `ssl.` for a fault of the peer's certificate, which was accepted all the same.
     pub forgiven: Option<&'static str>,
+    /// Who issued the peer's certificate, when somebody asks.
+    pub verified_by: VerifiedBy,
+}
+
+impl TlsInfo {
+    /// The certificate that signed the peer's, of a chain that was verified. Looked for once.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        let VerifiedBy { verifier, found } = &self.verified_by;
+        let (verifier, peer) = (verifier.as_deref()?, self.peer.as_deref()?);
+        found.get_or_init(|| verifier.issuer(peer)).as_ref()
+    }
+}
+
+/// What a chain was verified with, and what was found with it.
+#[derive(Debug, Clone, Default)]
+pub struct VerifiedBy {
+    verifier: Option<Arc<dyn FindIssuer>>,
+    found: OnceLock<Option<Issuer>>,
+}
+
+impl VerifiedBy {
+    /// Asks this verifier when it is time.
+    pub fn new(verifier: Option<Arc<dyn FindIssuer>>) -> Self {
+        Self { verifier, found: OnceLock::new() }
+    }
 }
 
 /// One certificate, as far as routing, tenants, policy and logs ask about it.
@@ -42,6 +70,8 @@ pub struct PeerIdentity {
     pub ip_sans: Vec<Arc<str>>,
     /// E-mail SANs.
     pub email_sans: Vec<Arc<str>>,
+    /// The values of `otherName` SANs, whatever their types.
+    pub other_sans: Vec<Arc<str>>,
     /// The subject in RFC 2253 form.
     pub subject: String,
     /// The issuer in RFC 2253 form.
@@ -58,9 +88,32 @@ pub struct PeerIdentity {
     pub der: Vec<u8>,
     /// The rest of the presented chain as DER.
     pub chain: Vec<Vec<u8>>,
+    /// What is read from the chain later; see [`PeerIdentity::chain_facts`].
+    pub later: Later,
+}
+
+/// How facts of a chain are computed at the first question, and what came out.
+#[derive(Debug, Clone, Default)]
+pub struct Later {
+    read: Option<fn(&PeerIdentity) -> ChainFacts>,
+    facts: OnceLock<ChainFacts>,
+}
+
+impl Later {
+    /// By this function.
+    pub fn new(read: fn(&PeerIdentity) -> ChainFacts) -> Self {
+        Self { read: Some(read), facts: OnceLock::new() }
+    }
 }
 
 impl PeerIdentity {
+    /// Digests and serial numbers of the presented chain. Computed once.
+    pub fn chain_facts(&self) -> &ChainFacts {
+        self.later
+            .facts
+            .get_or_init(|| self.later.read.map_or_else(ChainFacts::default, |read| read(self)))
+    }
+
     /// The SPIFFE id, if the certificate was verified and carries exactly one URI SAN of that scheme
     /// (SPIFFE X.509-SVID §2).
     pub fn spiffe_id(&self) -> Option<&str> {

@@ -5,6 +5,7 @@
 //! and [`stats`] how it counts.
 
 mod body;
+mod certificate;
 mod chain;
 mod context;
 mod filter;
@@ -16,11 +17,12 @@ pub mod stats;
 mod stream_info;
 
 pub use body::{Body, BodyError};
+pub use certificate::{ChainFacts, FindIssuer, Issuer, encoded_pem};
 pub use chain::FilterChain;
 pub use context::{StreamCx, Upstreams};
 pub use filter::{Flow, HttpFilter};
 pub use flags::ResponseFlags;
-pub use identity::{PeerIdentity, TlsInfo};
+pub use identity::{Later, PeerIdentity, TlsInfo, VerifiedBy};
 pub use metadata::{DynamicMetadata, MetadataMap, MetadataValue};
 pub use reply::{GrpcStatus, LocalReply};
 pub use stream_info::{ConnectionInfo, StreamInfo, Timing, UpstreamInfo};

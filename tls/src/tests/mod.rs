@@ -2,6 +2,7 @@
 
 mod handshake;
 mod inspection;
+mod issuers;
 mod pki;
 mod sm;
 mod tlcp;

@@ -128,7 +128,8 @@ impl TlcpClient {
             }
             None => (None, None),
         };
-        let info = super::info(&established, peer, self.local.clone(), forgiven);
+        let info =
+            super::info(&established, peer, self.local.clone(), forgiven, self.verifier.clone());
         Ok(Secured { transport: Transport::Tlcp(Box::new(stream)), info })
     }
 }

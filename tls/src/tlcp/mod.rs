@@ -16,8 +16,10 @@ pub(crate) mod verify;
 use std::sync::Arc;
 
 use palanquin_config::ir::tls::CipherSuite as SuiteNumber;
+use palanquin_filter_api::FindIssuer;
 use palanquin_filter_api::PeerIdentity;
 use palanquin_filter_api::TlsInfo;
+use palanquin_filter_api::VerifiedBy;
 use palanquin_tlcp::CipherSuite;
 use palanquin_tlcp::Established;
 use palanquin_tlcp::KeyExchange;
@@ -27,6 +29,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::error::TlsError;
 use crate::identity;
+use crate::verify::PeerVerifier;
 use crate::verify::VerifyError;
 
 /// As `%DOWNSTREAM_TLS_VERSION%` and `ssl.versions` name it.
@@ -43,6 +46,7 @@ fn info(
     peer: Option<Arc<PeerIdentity>>,
     local: Option<Arc<PeerIdentity>>,
     forgiven: Option<&'static str>,
+    verifier: Option<Arc<PeerVerifier>>,
 ) -> Arc<TlsInfo> {
     let is_signed = peer.is_some() && !established.resumed;
     let is_agreed = established.suite.key_exchange() == KeyExchange::Ecdhe && !established.resumed;
@@ -58,6 +62,7 @@ fn info(
         peer_signature: if is_signed { "sm2sig_sm3" } else { "" },
         stapled: &[],
         forgiven,
+        verified_by: VerifiedBy::new(verifier.map(|verifier| verifier as Arc<dyn FindIssuer>)),
     })
 }
 

@@ -109,7 +109,7 @@ impl TlcpServer {
         };
         let local = self.pairs.select(established.server_name.as_deref());
         let local = local.map(|pair| Arc::clone(&pair.identity));
-        let info = super::info(&established, peer, local, forgiven);
+        let info = super::info(&established, peer, local, forgiven, self.verifier.clone());
         Ok(Secured { transport: Transport::Tlcp(Box::new(stream)), info })
     }
 }

@@ -23,6 +23,7 @@ use crate::error::TlsConfigFault;
 
 mod chain;
 mod companion;
+mod issuer;
 mod rustls_adapter;
 mod san;
 mod trust;

@@ -109,14 +109,30 @@ pub(super) fn tls_fact<'a>(tls: &'a TlsInfo, fact: &'a TlsFact) -> Found<'a> {
         Found::Time(UNIX_EPOCH + Duration::from_secs(seconds), format)
     };
     match fact {
+        TlsFact::ChainFingerprints1 => peer(|identity| Found::Texts(&identity.chain_facts().sha1)),
+        TlsFact::ChainFingerprints256 => {
+            peer(|identity| Found::Texts(&identity.chain_facts().sha256))
+        }
+        TlsFact::ChainSerials => peer(|identity| Found::Texts(&identity.chain_facts().serials)),
         TlsFact::Cipher => text(non_empty(tls.cipher)),
+        TlsFact::Group => text(non_empty(tls.group)),
+        TlsFact::IssuerFingerprint256 => text(tls.issuer().map(|issuer| &*issuer.sha256)),
+        TlsFact::IssuerSerial => text(tls.issuer().map(|issuer| &*issuer.serial)),
         TlsFact::LocalDnsSan => local(|identity| Found::List(&identity.dns_sans)),
         TlsFact::LocalEmailSan => local(|identity| Found::List(&identity.email_sans)),
         TlsFact::LocalIpSan => local(|identity| Found::List(&identity.ip_sans)),
+        TlsFact::LocalOtherSan => local(|identity| Found::List(&identity.other_sans)),
         TlsFact::LocalSubject => local(|identity| text(non_empty(&identity.subject))),
         TlsFact::LocalUriSan => local(|identity| Found::List(&identity.uri_sans)),
+        TlsFact::PeerCertificate => peer(|identity| match identity.der.as_slice() {
+            [] => Found::Missing,
+            der => Found::Certificate(der),
+        }),
         TlsFact::PeerDnsSan => peer(|identity| Found::List(&identity.dns_sans)),
         TlsFact::PeerEmailSan => peer(|identity| Found::List(&identity.email_sans)),
+        TlsFact::PeerFingerprint1 => {
+            peer(|identity| text(identity.chain_facts().sha1.first().map(String::as_str)))
+        }
         TlsFact::PeerFingerprint256 => peer(|identity| text(non_empty(&identity.sha256))),
         TlsFact::PeerIpSan => peer(|identity| Found::List(&identity.ip_sans)),
         TlsFact::PeerIssuer => peer(|identity| text(non_empty(&identity.issuer))),
@@ -128,6 +144,7 @@ pub(super) fn tls_fact<'a>(tls: &'a TlsInfo, fact: &'a TlsFact) -> Found<'a> {
             Some(identity) => day(identity.not_before, format),
             None => Found::Missing,
         },
+        TlsFact::PeerOtherSan => peer(|identity| Found::List(&identity.other_sans)),
         TlsFact::PeerSerial => peer(|identity| text(non_empty(&identity.serial))),
         TlsFact::PeerSubject => peer(|identity| text(non_empty(&identity.subject))),
         TlsFact::PeerUriSan => peer(|identity| Found::List(&identity.uri_sans)),

@@ -149,19 +149,29 @@ pub(super) enum Side {
 /// A fact of a TLS handshake.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum TlsFact {
+    ChainFingerprints1,
+    ChainFingerprints256,
+    ChainSerials,
     Cipher,
+    Group,
+    IssuerFingerprint256,
+    IssuerSerial,
     LocalDnsSan,
     LocalEmailSan,
     LocalIpSan,
+    LocalOtherSan,
     LocalSubject,
     LocalUriSan,
+    PeerCertificate,
     PeerDnsSan,
     PeerEmailSan,
+    PeerFingerprint1,
     PeerFingerprint256,
     PeerIpSan,
     PeerIssuer,
     PeerNotAfter(TimeFormat),
     PeerNotBefore(TimeFormat),
+    PeerOtherSan,
     PeerSerial,
     PeerSubject,
     PeerUriSan,
@@ -196,6 +206,12 @@ pub(super) fn operator(name: &str, parameter: Option<&str>) -> Result<Operator, 
         }
         "DOWNSTREAM_PEER_CERT_V_START" => {
             Ok(Operator::Tls(Side::Downstream, TlsFact::PeerNotBefore(TimeFormat::compile(given))))
+        }
+        "UPSTREAM_PEER_CERT_V_END" => {
+            Ok(Operator::Tls(Side::Upstream, TlsFact::PeerNotAfter(TimeFormat::compile(given))))
+        }
+        "UPSTREAM_PEER_CERT_V_START" => {
+            Ok(Operator::Tls(Side::Upstream, TlsFact::PeerNotBefore(TimeFormat::compile(given))))
         }
         "DYNAMIC_METADATA" => metadata(name, given, Operator::DynamicMetadata),
         "EMIT_TIME" => Ok(Operator::EmitTime(TimeFormat::compile(given))),

@@ -11,8 +11,8 @@ use http::Request;
 use http::StatusCode;
 use http::Version;
 use palanquin_filter_api::{
-    ConnectionInfo, MetadataMap, MetadataValue, PeerIdentity, ResponseFlags, StreamCx, StreamInfo,
-    TlsInfo, Upstreams,
+    ChainFacts, ConnectionInfo, FindIssuer, Issuer, Later, MetadataMap, MetadataValue,
+    PeerIdentity, ResponseFlags, StreamCx, StreamInfo, TlsInfo, Upstreams, VerifiedBy,
 };
 
 use super::*;
@@ -355,6 +355,50 @@ fn peers_of_tls_are_named() {
         String::from_utf8(out).unwrap(),
         "TLSv1.3 TLS_AES_128_GCM_SHA256 spiffe://a/b,urn:x CN=a - 2025-01-01T00:00:00.000Z 2025 a.test"
     );
+}
+
+#[derive(Debug)]
+struct OneIssuer;
+
+impl FindIssuer for OneIssuer {
+    fn issuer(&self, _: &PeerIdentity) -> Option<Issuer> {
+        Some(Issuer { sha256: "0d".into(), serial: "07".into() })
+    }
+}
+
+#[test]
+fn chains_and_issuers_of_peers_are_told_when_asked_for() {
+    const FORMAT: &str = "%DOWNSTREAM_TLS_GROUP% %DOWNSTREAM_PEER_OTHERNAME_SAN% %DOWNSTREAM_PEER_FINGERPRINT_1% %DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1% %DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256% %DOWNSTREAM_PEER_CHAIN_SERIALS% %DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256% %DOWNSTREAM_PEER_ISSUER_SERIAL% %DOWNSTREAM_PEER_CERT% %DOWNSTREAM_PEER_CERT:7% %COALESCE({\"operators\":[\"DOWNSTREAM_PEER_CHAIN_SERIALS\",\"PROTOCOL\"]})%";
+    let written = |tls: TlsInfo| {
+        let mut stream = stream();
+        let connection =
+            ConnectionInfo { tls: Some(tls.into()), ..(*stream.info.connection).clone() };
+        stream.info.connection = Rc::new(connection);
+        let mut out = Vec::new();
+        Format::compile(FORMAT, Missing::Dash).unwrap().write(&FormatCx::new(&stream), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let peer = PeerIdentity {
+        other_sans: vec!["user@corp.test".into()],
+        der: vec![0, 1, 2, 3],
+        later: Later::new(|peer| ChainFacts {
+            sha1: vec![format!("a{}", peer.der.len()), "b1".into()],
+            sha256: vec!["a2".into(), "b2".into()],
+            serials: vec!["a3".into(), "b3".into()],
+        }),
+        ..PeerIdentity::default()
+    };
+    let known = TlsInfo {
+        group: "X25519",
+        peer: Some(Arc::new(peer)),
+        verified_by: VerifiedBy::new(Some(Arc::new(OneIssuer))),
+        ..TlsInfo::default()
+    };
+    assert_eq!(
+        written(known),
+        "X25519 user@corp.test a4 a4,b1 a2,b2 a3,b3 0d 07 -----BEGIN%20CERTIFICATE-----%0AAAECAw%3D%3D%0A-----END%20CERTIFICATE-----%0A -----BE a3,b3"
+    );
+    assert_eq!(written(TlsInfo::default()), "- - - - - - - - - - HTTP/1.1");
 }
 
 #[test]

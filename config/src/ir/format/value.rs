@@ -12,6 +12,7 @@ use palanquin_filter_api::MetadataMap;
 use palanquin_filter_api::MetadataValue;
 use palanquin_filter_api::ResponseFlags;
 use palanquin_filter_api::StreamInfo;
+use palanquin_filter_api::encoded_pem;
 
 use super::FormatCx;
 use super::context::ORIGINAL_PATH;
@@ -30,8 +31,12 @@ pub(super) enum Found<'a> {
     Ip(IpAddr),
     /// Several texts, joined with commas.
     List(&'a [Arc<str>]),
+    /// The same of hexadecimal texts.
+    Texts(&'a [String]),
     Metadata(&'a MetadataValue),
     MetadataMap(&'a MetadataMap),
+    /// As PEM, percent-encoded.
+    Certificate(&'a [u8]),
     Missing,
     Number(u64),
     Socket(SocketAddr),
@@ -83,6 +88,9 @@ impl Found<'_> {
             Self::FlagsLong(flags) => put(out, format_args!("{}", flags.long())),
             Self::TraceId(id) => write_hex(id, out),
             Self::SpanId(id) => write_hex(id, out),
+            Self::Certificate(der) => out.extend_from_slice(encoded_pem([*der]).as_bytes()),
+            Self::Texts([]) => return false,
+            Self::Texts(texts) => out.extend_from_slice(texts.join(",").as_bytes()),
             Self::Ip(address) => decimal::write_ip(*address, out),
             Self::Socket(address) => decimal::write_socket(*address, out),
             Self::Number(number) => decimal::write(*number, out),
@@ -104,7 +112,7 @@ impl Found<'_> {
     pub(super) fn write_json(&self, limit: Option<usize>, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Missing | Self::Metadata(MetadataValue::Null) => false,
-            Self::List([]) => false,
+            Self::List([]) | Self::Texts([]) => false,
             Self::Number(number) if limit.is_none() => {
                 decimal::write(*number, out);
                 true
@@ -138,7 +146,10 @@ impl Found<'_> {
     }
 
     fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing | Self::Metadata(MetadataValue::Null) | Self::List([]))
+        matches!(
+            self,
+            Self::Missing | Self::Metadata(MetadataValue::Null) | Self::List([]) | Self::Texts([])
+        )
     }
 }
 
