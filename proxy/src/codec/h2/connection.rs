@@ -2,8 +2,8 @@
 //! be written.
 //!
 //! There is no I/O here. A driver (the task of the connection) feeds what it read to
-//! [`Connection::receive`] and writes what [`Connection::output`] holds at the end of its turn, so that all
-//! frames of a turn leave in one write. Exchanges refer to their streams by [`StreamRef`]; they and the driver
+//! [`super::receive::receive`] and writes what [`Connection::output`] holds at the end of its turn, so that all
+//! frames of a turn leave in one write. Exchanges refer to their streams by [`super::stream_ref::StreamRef`]; they and the driver
 //! live on one thread and borrow the connection for the length of a call.
 
 use std::cell::RefCell;

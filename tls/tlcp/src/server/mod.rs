@@ -1,7 +1,7 @@
 //! The server's handshake, message by message.
 //!
-//! A full one: ClientHello; ServerHello, Certificate, ServerKeyExchange, [CertificateRequest], ServerHelloDone;
-//! [Certificate], ClientKeyExchange, [CertificateVerify], ChangeCipherSpec, Finished; ChangeCipherSpec, Finished.
+//! A full one: ClientHello; ServerHello, Certificate, ServerKeyExchange, (CertificateRequest), ServerHelloDone;
+//! (Certificate), ClientKeyExchange, (CertificateVerify), ChangeCipherSpec, Finished; ChangeCipherSpec, Finished.
 //! A resumed one: ClientHello; ServerHello, ChangeCipherSpec, Finished; ChangeCipherSpec, Finished.
 
 mod hello;
