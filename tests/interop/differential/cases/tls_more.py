@@ -88,6 +88,28 @@ FORMATS = fronts("tlsx-formats", {"main": formatted}, [
 ], facts=ALL_FACTS)
 
 
+def spiffe(pki):
+    pki.make("x-svid", "root", usage=["digital_signature"], uri=["spiffe://mesh.test/a"])
+    domain = {"name": "mesh.test", "trust_bundle": {"filename": pki.path("root.pem")}}
+    validator = config.any_of("envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig", trust_domains=[domain])
+    return server(pki, validation={"custom_validator_config": {"name": "envoy.tls.cert_validator.spiffe", "typed_config": validator}})
+
+
+def both_trusted(pki):
+    return server(pki, validation={"trusted_ca": {"inline_string": pki["inter"].pem + pki["root"].pem}})
+
+
+UNTRUSTED = {"trust_chain_verification": "ACCEPT_UNTRUSTED"}
+ISSUERS = fronts("tlsx-issuers", {
+    "leaf": lambda pki: server(pki, ca="cli"), "inter": lambda pki: server(pki, ca="inter"), "both": both_trusted, "spiffe": spiffe, "none": lambda pki: server(pki),
+    "accept-bad": lambda pki: server(pki, ca="foreign-root", validation=UNTRUSTED), "accept-good": lambda pki: server(pki, ca="root", validation=UNTRUSTED),
+}, [
+    probe("the leaf itself is trusted", "leaf", cert="cli"), probe("the intermediate is trusted", "inter", cert="cli-inter.chain"), probe("intermediate and root are trusted", "both", cert="cli-inter.chain"),
+    probe("a trusted intermediate is not presented", "both", cert="cli-inter"), probe("nobody trusted, accepted", "accept-bad", cert="cli"), probe("trusted, all accepted", "accept-good", cert="cli"),
+    probe("a SPIFFE bundle", "spiffe", cert="x-svid"), probe("nothing is verified", "none", cert="cli"),
+], facts=ALL_FACTS)
+
+
 def beside(pki):
     """TLS, mutual TLS and cleartext on one port."""
     return {"filter_chains": [
@@ -226,4 +248,4 @@ LOGS = Group("tlsx-logs", [
     logs_raw("the end", "tls", lambda made: b"", eof=True), logs_raw("half a hello", "tls", lambda made: client_tls.hello(made)[:100], eof=True),
 ], build=logged, origins={}, has_log=True, skipped="access logs of listeners are not written; a configuration that has one is warned about")
 
-GROUPS = [XFCC, FORMATS, PEERS, REQUIRED, LOGS]
+GROUPS = [XFCC, FORMATS, ISSUERS, PEERS, REQUIRED, LOGS]
