@@ -20,6 +20,10 @@ pub(super) struct Socket<T> {
     io: T,
     writing: Vec<u8>,
     written: usize,
+    /// The transport took bytes that it may still hold: TLS seals more than a full socket takes.
+    is_unflushed: bool,
+    /// Reading waits for writing.
+    is_held: bool,
 }
 
 /// What reading brought.
@@ -35,7 +39,7 @@ pub(super) enum Read {
 
 impl<T: Io> Socket<T> {
     pub(super) fn new(io: T) -> Self {
-        Self { io, writing: Vec::new(), written: 0 }
+        Self { io, writing: Vec::new(), written: 0, is_unflushed: false, is_held: false }
     }
 
     /// Reads once, and hands what came to the connection. Pending while there is nothing, or so much to write
@@ -47,6 +51,7 @@ impl<T: Io> Socket<T> {
         cx: &mut Context<'_>,
     ) -> Poll<Read> {
         if connection.borrow().is_congested() {
+            self.is_held = true;
             return Poll::Pending;
         }
         if *turn >= TURN {
@@ -74,22 +79,15 @@ impl<T: Io> Socket<T> {
         connection: &RefCell<Connection>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut has_written = false;
         loop {
             if self.written == self.writing.len() {
                 self.written = 0;
                 self.writing.clear();
-                let mut connection = connection.borrow_mut();
-                std::mem::swap(&mut self.writing, connection.output());
+                std::mem::swap(&mut self.writing, connection.borrow_mut().output());
                 if self.writing.is_empty() {
                     spare::give_back(std::mem::take(&mut self.writing));
-                    spare::give_back(std::mem::take(connection.output()));
-                    if !has_written {
-                        return Poll::Ready(Ok(()));
-                    }
-                    connection.flushed();
-                    drop(connection);
-                    return Pin::new(&mut self.io).poll_flush(cx);
+                    spare::give_back(std::mem::take(connection.borrow_mut().output()));
+                    return self.poll_flushed(connection, cx);
                 }
             }
             let rest = &self.writing[self.written..];
@@ -97,8 +95,25 @@ impl<T: Io> Socket<T> {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.written += count,
             }
-            has_written = true;
+            self.is_unflushed = true;
         }
+    }
+
+    /// Has the transport pass on what it took; then there is room again.
+    fn poll_flushed(
+        &mut self,
+        connection: &RefCell<Connection>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_unflushed {
+            std::task::ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+            self.is_unflushed = false;
+            connection.borrow_mut().flushed();
+        }
+        if std::mem::take(&mut self.is_held) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Closes the sending side.
@@ -116,4 +131,82 @@ const TURN: usize = READ;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Instant;
+
+    use tokio::io::AsyncRead;
+    use tokio::io::AsyncReadExt;
+    use tokio::io::AsyncWrite;
+    use tokio::io::DuplexStream;
+
+    use super::super::connection::Config;
+    use super::super::connection::Role;
+    use super::super::head::Limits;
+    use super::*;
+
+    /// As TLS over a socket that is full: it takes everything and passes it on when flushed the second time.
+    struct Holding {
+        io: DuplexStream,
+        held: Vec<u8>,
+        flushes: u32,
+    }
+
+    impl Io for Holding {}
+
+    impl AsyncRead for Holding {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_read(cx, buffer)
+        }
+    }
+
+    impl AsyncWrite for Holding {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.held.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            if self.flushes == 1 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let held = std::mem::take(&mut self.held);
+            Pin::new(&mut self.io).poll_write(cx, &held).map_ok(drop)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_transport_holds_back_is_flushed_until_it_lets_go() {
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        let config = Config {
+            max_streams: 1,
+            stream_window: 65_535,
+            connection_window: 65_535,
+            head: Limits { bytes: 1000, fields: 10 },
+            extended_connect: false,
+        };
+        let connection = Connection::new(Role::Client, config, Instant::now());
+        let mut socket = Socket::new(Holding { io: near, held: Vec::new(), flushes: 0 });
+        poll_fn(|cx| socket.poll_flush(&connection, cx)).await.unwrap();
+        let mut preface = [0; 24];
+        far.read_exact(&mut preface).await.unwrap();
+        assert_eq!(&preface[..3], b"PRI");
+    }
 }
